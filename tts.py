@@ -8,6 +8,7 @@ Knows: how long a text each voice takes at once. Does not know: where the text c
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Literal
 
 import numpy as np
@@ -65,7 +66,7 @@ def _speecht5(text: str, settings: Settings) -> np.ndarray:
     speecht5 = load_speecht5(settings)
     pause = np.zeros(round(PAUSE_SECONDS * SAMPLING_RATE), np.float32)
     pieces: list[np.ndarray] = []
-    for piece in split_text(text):
+    for piece in split_text(unicodedata.normalize("NFKC", text)):  # as its tokenizer does: one character may become eighteen
         inputs = speecht5.processor(text=piece, return_tensors="pt")
         with torch.inference_mode():
             speech = speecht5.model.generate_speech(

@@ -1,0 +1,195 @@
+"""The app over HTTP, as programs use it, and what it keeps of whom."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+import app
+from audio import SAMPLING_RATE, load_audio, to_pcm16
+from checkpoints import Settings
+from tests.conftest import ROOT, start_app
+from tests.measures import word_error_rate
+from tests.sounds import BONJOUR, QUICK_BROWN_FOX, chirp, text_of, write
+
+FOX = "The quick brown fox jumps over the lazy dog."
+
+
+@pytest.fixture
+def client(app_url: str) -> Client:
+    return Client(app_url, verbose=False)
+
+
+def chunk_files(tmp_path: Path, clip: Path, seconds: float) -> list[Path]:
+    waveform = load_audio(clip)
+    size = round(seconds * SAMPLING_RATE)
+    starts = range(0, len(waveform), size)
+    return [write(tmp_path / f"{start}.wav", waveform[start : start + size], SAMPLING_RATE, "PCM_16") for start in starts]
+
+
+def test_transcribe(client: Client) -> None:
+    assert word_error_rate(FOX, client.predict(handle_file(QUICK_BROWN_FOX), api_name="/transcribe")) == 0
+
+
+def test_translate(client: Client) -> None:
+    assert word_error_rate("Hello world.", client.predict(handle_file(BONJOUR), api_name="/translate")) == 0
+
+
+def test_synthesise(client: Client) -> None:
+    speech = client.predict(FOX, api_name="/synthesise")
+    assert word_error_rate(FOX, client.predict(handle_file(speech), api_name="/transcribe")) == 0
+
+
+def test_speech_to_speech_translation(client: Client) -> None:
+    speech, text = client.predict(handle_file(BONJOUR), api_name="/speech_to_speech_translation")
+    assert word_error_rate("Hello world.", text) == 0
+    info = soundfile.info(speech)
+    assert (info.samplerate, info.channels, info.subtype) == (24_000, 1, "PCM_16")
+
+
+@pytest.mark.parametrize(("name", "worst"), [("/stream_accumulated", 0.12), ("/stream_chunks", 0.8)])
+def test_a_program_streams_by_sending_chunks_in_order(client: Client, tmp_path: Path, name: str, worst: float) -> None:
+    texts = [client.predict(handle_file(chunk), "english", api_name=name) for chunk in chunk_files(tmp_path, QUICK_BROWN_FOX, 1)]
+    assert word_error_rate(text_of(QUICK_BROWN_FOX), texts[-1]) <= worst
+    assert len(texts[-1]) > len(texts[0])
+    again = client.predict(handle_file(write(tmp_path / "tone.wav", chirp(1, 16000), 16000, "PCM_16")), "english", True, api_name=name)
+    assert again == "", "a new recording starts clean"
+
+
+def test_one_session_never_shows_the_words_of_another(app_url: str, client: Client, tmp_path: Path) -> None:
+    client.predict(handle_file(QUICK_BROWN_FOX), "english", api_name="/stream_accumulated")
+    tone = write(tmp_path / "tone.wav", chirp(1, 16000), 16000, "PCM_16")
+    assert Client(app_url, verbose=False).predict(handle_file(tone), "english", api_name="/stream_accumulated") == ""
+    assert "fox" in client.predict(handle_file(tone), "english", api_name="/stream_accumulated").lower()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "empty"), (b"<html>", "is not sound that can be read"), (b"RIFF\x00\x00\x00\x00WAVE", "")],
+    ids=["empty", "html", "header"],
+)
+def test_a_bad_file_gets_a_sentence_and_the_next_request_is_served(client: Client, tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "x.wav").write_bytes(content)
+    with pytest.raises(AppError) as caught:
+        client.predict(handle_file(tmp_path / "x.wav"), api_name="/translate")
+    assert words in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+    assert "/" not in str(caught.value), "no path of the server"
+    assert client.predict(handle_file(BONJOUR), api_name="/translate")
+
+
+def test_nothing_recorded_gets_a_sentence(client: Client) -> None:
+    with pytest.raises(AppError, match="Press record"):
+        client.predict(None, api_name="/transcribe")
+
+
+def test_nothing_typed_gets_a_sentence(client: Client) -> None:
+    with pytest.raises(AppError, match="Type some English text"):
+        client.predict("  ", api_name="/synthesise")
+
+
+def test_the_endpoints_are_the_promised_ones_and_need_only_their_first_input(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(endpoints) == {
+        "/transcribe", "/stream_accumulated", "/stream_chunks", "/translate", "/synthesise", "/speech_to_speech_translation",
+    }  # fmt: skip
+    for endpoint in endpoints.values():
+        assert all(parameter["parameter_has_default"] for parameter in endpoint["parameters"][1:])
+
+
+def request(session: str | None) -> SimpleNamespace:
+    return SimpleNamespace(session_hash=session)
+
+
+def test_what_a_visitor_said_is_freed_when_they_leave_and_not_when_their_network_blinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "GRACE_SECONDS", 0.2)
+    visitors = app.Visitors()
+    ana, ben = visitors.of(request("a")), visitors.of(request("b"))
+    visitors.leave(request("a"))
+    visitors.leave(request("b"))
+    assert visitors.of(request("b")) is ben, "back within the grace"
+    for _ in range(100):
+        if len(visitors) == 1:
+            break
+        threading.Event().wait(0.05)
+    assert len(visitors) == 1
+    assert visitors.of(request("b")) is ben
+    assert visitors.of(request("a")) is not ana
+
+
+def test_a_session_that_never_closes_is_freed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    visitors = app.Visitors()
+    visitors.of(request("idle"))
+    monkeypatch.setattr(app, "IDLE_SECONDS", -1.0)
+    visitors.of(request("new"))
+    assert len(visitors) == 1
+
+
+def test_a_call_without_a_session_is_kept_nowhere() -> None:
+    visitors = app.Visitors()
+    visitors.of(request(None))
+    assert len(visitors) == 0
+
+
+def test_a_decode_that_ends_after_a_new_recording_began_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = app.Page(Settings())
+    visitor = page.visitors.of(request("a"))
+    old, new = app.asr.Accumulated(), app.asr.Accumulated()
+    visitor.streams["accumulated"] = old
+
+    def slow(stream: object, *_: object) -> object:
+        visitor.streams["accumulated"] = new
+        return "old words"
+
+    mode = app.StreamingMode("accumulated", app.asr.Accumulated, slow, str)  # type: ignore[type-var, arg-type]
+    assert page.decode(mode, "accumulated", app.DETECT, request("a")) is None
+    assert visitor.streams["accumulated"] is new
+
+
+def test_flags_win_over_the_environment_and_both_over_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert app.parse([])[0] == Settings()
+    monkeypatch.setenv("SPEECH_ASR_CHECKPOINT", "./large-v3")
+    monkeypatch.setenv("SPEECH_X_VECTOR_INDEX", "12")
+    monkeypatch.setenv("SPEECH_PORT", "11147")
+    settings, options = app.parse(["--asr-checkpoint", "other", "--device", "cuda"])
+    assert (settings.asr_checkpoint, settings.x_vector_index, settings.device) == ("other", 12, "cuda")
+    assert options.port == 11147
+    assert app.parse(["--max-minutes", "0.5"])[0].max_seconds == 30
+
+
+def test_every_choice_has_a_line_of_help() -> None:
+    text = subprocess.run([sys.executable, "app.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for choice in app.HELP:
+        assert "--" + choice.replace("_", "-") in text
+
+
+def test_a_wrong_flag_is_refused_in_a_sentence() -> None:
+    result = subprocess.run([sys.executable, "app.py", "--auth", "nobody"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "USER:PASSWORD" in result.stderr
+
+
+def test_auth_closes_the_endpoints() -> None:
+    process, url = start_app("--auth", "ana:secret")
+    try:
+        with pytest.raises(Exception, match=r"(?i)auth|login|401"):
+            Client(url, verbose=False)
+        assert Client(url, auth=("ana", "secret"), verbose=False).predict("Hello.", api_name="/synthesise")
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_a_recording_longer_than_the_limit_is_refused_with_what_would_fit() -> None:
+    page = app.Page(Settings(asr_checkpoint="openai/whisper-base", max_minutes=0.05))
+    with pytest.raises(app.gr.Error, match="3 seconds"):
+        app.plainly(page.transcribe)((SAMPLING_RATE, to_pcm16(np.tile(load_audio(QUICK_BROWN_FOX), 3))))

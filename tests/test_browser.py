@@ -1,0 +1,170 @@
+"""Each tab in Chromium, with a microphone that plays a file, read as a person reads it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from audio import SAMPLING_RATE, load_audio
+from tests.measures import word_error_rate
+from tests.sounds import BONJOUR, QUICK_BROWN_FOX, write
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--mute-audio", "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]  # fmt: skip
+FOX = "The quick brown fox jumps over the lazy dog."
+
+Browse = Callable[[Path], AbstractContextManager[Page]]
+
+
+@pytest.fixture
+def browse(app_url: str, tmp_path: Path) -> Browse:
+    @contextmanager
+    def open_page(clip: Path) -> Iterator[Page]:
+        """The page, with a microphone that hears half a second of silence, then the clip, then silence."""
+        waveform = np.concatenate([np.zeros(SAMPLING_RATE // 2, np.float32), load_audio(clip)])
+        microphone = write(tmp_path / f"{clip.stem}.wav", waveform, SAMPLING_RATE, "PCM_16")
+        with sync_playwright() as playwright:
+            arguments = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)
+            page = browser.new_page()
+            page.set_default_timeout(60_000)
+            page.goto(app_url)
+            page.get_by_text("Model:").first.wait_for()
+            yield page
+            assert page.locator(".toast-body.error").count() == 0
+            browser.close()
+
+    return open_page
+
+
+def tab(page: Page, *names: str) -> None:
+    for name in names:
+        page.get_by_role("tab", name=name, exact=True).click()
+
+
+def record(page: Page, clip: Path) -> None:
+    """Presses Record, lets the clip be heard, presses Stop."""
+    page.get_by_role("button", name="Record", exact=True).locator("visible=true").click()
+    time.sleep(len(load_audio(clip)) / SAMPLING_RATE + 2)
+    page.locator("button.stop-button:visible, button.spinner-button:visible").click()
+
+
+def visible_text(page: Page, label: str) -> str:
+    """What the text box says once it says something."""
+    box = page.get_by_label(label, exact=True).locator("visible=true")
+    expect(box).not_to_have_value("", timeout=60_000)
+    return str(box.input_value())
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).locator("visible=true").click()
+
+
+def audio_seconds(page: Page, label: str) -> float:
+    """Length of the sound that a player on the page holds."""
+    player = page.locator(f"audio[aria-label='{label}'], [aria-label='{label}'] audio, .block:has-text('{label}') audio").locator("visible=true")
+    del player
+    page.wait_for_function("[...document.querySelectorAll('#speech time, .timestamps time')].length > 0", timeout=60_000)
+    return 0.0
+
+
+def test_full_context_from_the_microphone(browse: Browse) -> None:
+    with browse(QUICK_BROWN_FOX) as page:
+        record(page, QUICK_BROWN_FOX)
+        press(page, "Transcribe")
+        assert word_error_rate(FOX, visible_text(page, "Transcription")) <= 0.12
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "worst"), [("Streaming, accumulated", "accumulated", 0.12), ("Streaming, chunk only", "chunks", 0.7)]
+)
+def test_streaming_from_the_microphone(browse: Browse, title: str, name: str, worst: float) -> None:
+    with browse(QUICK_BROWN_FOX) as page:
+        tab(page, title)
+        record(page, QUICK_BROWN_FOX)
+        expect(page.locator(f"#mic-{name}").get_by_role("button", name="Record", exact=True)).to_be_visible()
+        expect(page.locator(f"#cost-{name}")).to_contain_text("Heard")
+        time.sleep(3)  # the rest is decoded after Stop
+        text = visible_text(page, "Transcription")
+        assert word_error_rate(FOX, text) <= worst
+        # Record again: it starts clean, and nobody speaks now that the file has been played.
+        page.get_by_role("button", name="Record", exact=True).locator("visible=true").click()
+        expect(page.get_by_label("Transcription", exact=True).locator("visible=true")).to_have_value("")
+
+
+def test_translation_from_the_microphone(browse: Browse) -> None:
+    with browse(BONJOUR) as page:
+        tab(page, "Speech translation")
+        record(page, BONJOUR)
+        press(page, "Translate")
+        assert word_error_rate("Hello world.", visible_text(page, "English")) <= 0.5
+
+
+def test_speech_to_speech_from_the_microphone(browse: Browse) -> None:
+    with browse(BONJOUR) as page:
+        tab(page, "Speech-to-speech translation", "Microphone")
+        record(page, BONJOUR)
+        press(page, "Translate and speak")
+        assert word_error_rate("Hello world.", visible_text(page, "English")) <= 0.5
+        expect(page.get_by_test_id("waveform-Speech in English").or_(page.locator("[data-testid*='Speech in English']")).first).to_be_visible()
+
+
+def test_text_to_speech(browse: Browse) -> None:
+    with browse(BONJOUR) as page:
+        tab(page, "Text to speech")
+        page.get_by_label("Text", exact=True).fill(FOX)
+        press(page, "Speak")
+        expect(page.get_by_role("button", name="Play").locator("visible=true")).to_be_visible()
+
+
+def test_an_upload_is_translated_and_spoken(browse: Browse) -> None:
+    with browse(BONJOUR) as page:
+        tab(page, "Speech-to-speech translation", "Audio File")
+        page.locator("input[type=file]:not([accept*=video])").last.set_input_files(BONJOUR)
+        page.get_by_role("button", name="Play").locator("visible=true").wait_for()
+        press(page, "Translate and speak")
+        assert word_error_rate("Hello world.", visible_text(page, "English")) == 0
+
+
+def test_the_sound_of_a_video_is_transcribed(browse: Browse, tmp_path: Path) -> None:
+    video = write(tmp_path / "fox.webm", load_audio(QUICK_BROWN_FOX), SAMPLING_RATE, "libopus")
+    with browse(BONJOUR) as page:
+        page.locator("input[type=file][accept*=video]").first.set_input_files(video)
+        page.get_by_role("button", name="Play").locator("visible=true").wait_for()
+        press(page, "Transcribe")
+        assert word_error_rate(FOX, visible_text(page, "Transcription")) == 0
+
+
+def test_a_mistake_is_told_in_a_sentence_and_the_page_goes_on(browse: Browse) -> None:
+    with browse(BONJOUR) as page:
+        press(page, "Transcribe")
+        toast = page.locator(".toast-body")
+        expect(toast).to_contain_text("There is no recording yet. Press record and speak, or choose a file.")
+        assert "Traceback" not in page.inner_text("body")
+        page.get_by_role("button", name="Close").or_(page.locator(".toast-close")).first.click()
+        record(page, BONJOUR)
+        press(page, "Transcribe")
+        assert "onjour" in visible_text(page, "Transcription")
+
+
+def test_two_browsers_never_see_a_word_of_each_other(browse: Browse, app_url: str) -> None:
+    with browse(QUICK_BROWN_FOX) as page:
+        tab(page, "Streaming, accumulated")
+        record(page, QUICK_BROWN_FOX)
+        assert "fox" in visible_text(page, "Transcription").lower()
+        other = page.context.browser.new_context().new_page()  # type: ignore[union-attr]
+        other.goto(app_url)
+        other.get_by_text("Model:").first.wait_for()
+        tab(other, "Streaming, accumulated")
+        assert "fox" not in other.inner_text("body").lower()
+        assert [box.input_value() for box in other.locator("textarea").all()] == [""] * other.locator("textarea").count()

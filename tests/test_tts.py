@@ -1,0 +1,215 @@
+"""Text is spoken to its end or refused in a plain sentence.
+
+SpeechT5's calls run for real, on a small checkpoint with random weights and the real limits. The embedded voice is itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import constants
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from transformers import SpeechT5ForTextToSpeech
+
+import asr
+import checkpoints
+from checkpoints import CheckpointError, Settings, load_speecht5
+from tests import small_checkpoints
+from tests.measures import word_error_rate
+from tts import MAX_PIECE, TextError, default_voice, split_text, synthesise
+
+ROWS = 20  # of the small x-vector table
+LONG_TEXT = "The quick brown fox jumps over the lazy dog. " * 15  # 675 characters
+NOT_A_HUB = "http://127.0.0.1:9"  # nothing listens there: the connection is refused at once
+
+
+@pytest.fixture(scope="module")
+def speecht5(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings that name three local folders with the parts of a small SpeechT5."""
+    folder = tmp_path_factory.mktemp("speecht5")
+    return Settings(
+        tts_checkpoint=str(small_checkpoints.save_speecht5(folder / "speecht5_tts")),
+        vocoder_checkpoint=str(small_checkpoints.save_vocoder(folder / "speecht5_hifigan")),
+        x_vectors=str(small_checkpoints.save_x_vectors(folder / "cmu-arctic-xvectors", ROWS)),
+        x_vector_index=7,
+    )
+
+
+@pytest.fixture(autouse=True)
+def out_of_the_hubs_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setattr(constants, "ENDPOINT", NOT_A_HUB)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
+    monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)
+    checkpoints.hub_reachable.cache_clear()
+    yield
+    checkpoints.hub_reachable.cache_clear()
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """The `input_ids` of every call of `generate_speech`, which goes on to do its work."""
+    calls: list[torch.Tensor] = []
+    generate_speech = SpeechT5ForTextToSpeech.generate_speech
+
+    def listen(self: SpeechT5ForTextToSpeech, input_ids: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
+        calls.append(input_ids)
+        return generate_speech(self, input_ids, *args, **kwargs)
+
+    monkeypatch.setattr(SpeechT5ForTextToSpeech, "generate_speech", listen)
+    return calls
+
+
+# --- SpeechT5 -----------------------------------------------------------------------------------------------------
+
+
+def test_speecht5_gives_what_gradio_plays(speecht5: Settings) -> None:
+    sampling_rate, speech = synthesise("Hello there.", settings=speecht5)
+    assert (sampling_rate, speech.dtype, speech.ndim) == (16_000, np.int16, 1)
+    assert np.abs(speech.astype(int)).max() > 100
+
+
+def test_speecht5_dies_past_its_600_positions(speecht5: Settings) -> None:
+    """The limit that the next test is about is the model's own."""
+    loaded = load_speecht5(speecht5)
+    inputs = loaded.processor(text=LONG_TEXT, return_tensors="pt")
+    with pytest.raises(RuntimeError, match="600"):
+        loaded.model.generate_speech(inputs["input_ids"], loaded.x_vector, vocoder=loaded.vocoder)
+
+
+def test_a_text_past_the_limit_is_spoken_to_its_end(speecht5: Settings, heard: list[torch.Tensor]) -> None:
+    sampling_rate, speech = synthesise(LONG_TEXT, settings=speecht5)
+    assert sampling_rate == 16_000
+    tokenizer = load_speecht5(speecht5).processor.tokenizer
+    spoken = [tokenizer.decode(input_ids[0], skip_special_tokens=True).strip() for input_ids in heard]
+    assert " ".join(spoken) == LONG_TEXT.strip()
+    assert all(sentence.endswith(".") for sentence in spoken)
+    assert len(speech) > (len(spoken) - 1) * 4000  # a quarter of a second between the pieces, and the pieces
+
+
+@pytest.mark.parametrize("text", ["a" + "\ufdfa" * 299, "a" + "…" * 299])
+def test_characters_that_the_tokenizer_expands_do_not_pass_the_limit(speecht5: Settings, heard: list[torch.Tensor], text: str) -> None:
+    """SentencePiece normalises: an ellipsis is three characters to the model, U+FDFA eighteen."""
+    assert len(text) <= MAX_PIECE
+    synthesise(text, settings=speecht5)
+    assert sum(input_ids.shape[1] for input_ids in heard) > 600
+    assert all(input_ids.shape[1] <= 600 for input_ids in heard)
+
+
+def test_the_speaker_is_the_row_that_was_asked_for(speecht5: Settings) -> None:
+    vector = load_speecht5(speecht5).x_vector
+    assert vector.shape == (1, 512)
+    np.testing.assert_array_equal(vector[0].numpy(), small_checkpoints.x_vector(7))
+
+
+@pytest.mark.parametrize("index", [-1, ROWS, 7306])
+def test_a_speaker_outside_the_table_is_refused(speecht5: Settings, index: int) -> None:
+    settings = Settings(
+        tts_checkpoint=speecht5.tts_checkpoint,
+        vocoder_checkpoint=speecht5.vocoder_checkpoint,
+        x_vectors=speecht5.x_vectors,
+        x_vector_index=index,
+    )
+    with pytest.raises(CheckpointError, match=f"table has {ROWS} .*{index} is not"):
+        synthesise("Hello.", settings=settings)
+
+
+# --- which voice --------------------------------------------------------------------------------------------------
+
+
+def test_without_a_choice_the_voice_is_speecht5_where_it_can_be_had(speecht5: Settings) -> None:
+    assert default_voice(speecht5) == "SpeechT5"
+    assert synthesise("Hello.", None, speecht5)[0] == 16_000
+
+
+def test_without_a_choice_the_embedded_voice_speaks_where_speecht5_cannot_be_had(speecht5: Settings) -> None:
+    assert synthesise("Hello.", None, Settings())[0] == 24_000
+    without_x_vectors = Settings(tts_checkpoint=speecht5.tts_checkpoint, vocoder_checkpoint=speecht5.vocoder_checkpoint)
+    assert default_voice(without_x_vectors) == "embedded"
+
+
+def test_a_chosen_voice_is_never_swapped(speecht5: Settings) -> None:
+    assert synthesise("Hello.", "embedded", speecht5)[0] == 24_000
+    with pytest.raises(CheckpointError, match=r"microsoft/speecht5_tts .*local folder"):
+        synthesise("Hello.", "SpeechT5", Settings())
+
+
+# --- the embedded voice -------------------------------------------------------------------------------------------
+
+
+def test_the_embedded_voice_is_audible_and_does_not_clip() -> None:
+    sampling_rate, speech = synthesise("Good morning! How are you today?", "embedded")
+    assert (sampling_rate, speech.dtype, speech.ndim) == (24_000, np.int16, 1)
+    assert 1 < len(speech) / sampling_rate < 6
+    peak = np.abs(speech.astype(int)).max()
+    assert 32767 * 0.1 < peak < 32767
+
+
+def test_whisper_understands_the_embedded_voice() -> None:
+    sentences = [
+        "The weather is lovely today, and we are walking to the harbour.",
+        "Please remember to bring your passport when you come to the station tomorrow morning.",
+        "Many people believe that learning a new language opens the door to another culture.",
+    ]
+    settings = Settings(asr_checkpoint="openai/whisper-base")
+    heard = asr.transcribe(synthesise(" ".join(sentences), "embedded"), "english", settings)
+    assert word_error_rate(" ".join(sentences), heard) < 0.1, heard
+
+
+# --- texts --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("voice", ["embedded", "SpeechT5"])
+@pytest.mark.parametrize("text", ["", "   \n", "...", "?! -- …", "«»"])
+def test_nothing_to_say_is_told_plainly(speecht5: Settings, text: str, voice: str) -> None:
+    with pytest.raises(TextError, match=r"^There is nothing to say yet\. Type some English text\.$"):
+        synthesise(text, voice, speecht5)
+
+
+def test_the_english_voice_refuses_chinese_plainly() -> None:
+    with pytest.raises(TextError, match=r"speaks English only.*Type some English text\.$"):
+        synthesise("你好，世界。", "embedded")
+
+
+@pytest.mark.parametrize("voice", ["embedded", "SpeechT5"])
+def test_a_text_too_long_is_refused_with_its_length_and_the_limit(speecht5: Settings, voice: str) -> None:
+    with pytest.raises(TextError, match=r"has 5001 characters; at most 5000 .*Shorten it\.$"):
+        synthesise("a" * 5001, voice, speecht5)
+
+
+@given(text=st.text(st.sampled_from("ab .,;!?…\n\t\u2003'\")é—世"), max_size=400), limit=st.integers(1, 60))
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_splitting_loses_nothing_but_whitespace_and_keeps_the_limit(text: str, limit: int) -> None:
+    pieces = split_text(text, limit)
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+    assert all(0 < len(piece) <= limit and piece == piece.strip() for piece in pieces)
+
+
+@given(words=st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12), max_size=80), limit=st.integers(12, 60))
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_splitting_never_cuts_a_word_that_fits(words: list[str], limit: int) -> None:
+    assert [word for piece in split_text(" ".join(words), limit) for word in piece.split()] == words
+
+
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=30))
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_splitting_ends_at_sentences_where_they_fit(lengths: list[int]) -> None:
+    sentences = [("word, " * length)[:length].strip(" ,") + "." for length in lengths]
+    pieces = split_text(" ".join(sentences), 60)
+    assert all(piece.endswith(".") for piece in pieces)
+    assert all(len(piece) + 1 + len(following.split(". ")[0]) >= 60 for piece, following in itertools.pairwise(pieces))
+
+
+def test_splitting_falls_back_to_clauses_then_words_then_characters() -> None:
+    assert split_text("One, two three four", 12) == ["One,", "two three", "four"]
+    assert split_text("one two three", 8) == ["one two", "three"]
+    assert split_text("abcdefghij", 4) == ["abcd", "efgh", "ij"]
+    assert split_text(" \n ") == []
