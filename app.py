@@ -214,16 +214,19 @@ class Page:
             checkpoints.load_embedded_voice()
 
     def transcribe(self, audio: str | None, language: str = DETECT, progress: gr.Progress = gr.Progress()) -> str:
+        waveform = load_audio(audio, self.settings.max_seconds)  # a mistake is told before anything is loaded
         self.load_whisper(self.settings.asr_checkpoint, progress)
         progress(0.1, desc="Listening")
-        return asr.transcribe(audio, _spoken(language), self.settings)
+        return asr.transcribe((SAMPLING_RATE, waveform), _spoken(language), self.settings)
 
     def translate(self, audio: str | None, progress: gr.Progress = gr.Progress()) -> str:
+        waveform = load_audio(audio, self.settings.max_seconds)
         self.load_whisper(self.settings.translation_checkpoint, progress)
         progress(0.1, desc="Translating")
-        return stst.translate(audio, self.settings)
+        return stst.translate((SAMPLING_RATE, waveform), self.settings)
 
     def synthesise(self, text: str, voice: str | None = None, progress: gr.Progress = gr.Progress()) -> Any:
+        tts.check_text(text, self.settings)
         chosen: tts.Voice = "embedded" if voice == "embedded" else "SpeechT5" if voice else tts.default_voice(self.settings)
         self.load_voice(chosen, progress)
         progress(0.1, desc="Speaking")
@@ -244,7 +247,7 @@ class Page:
         with gr.Row():
             self.video_button(audio)
             button = gr.Button("Transcribe", variant="primary")
-        text = gr.Textbox(label="Transcription", lines=4, buttons=["copy"])
+        text = gr.Textbox(label="Transcription", lines=4, buttons=["copy"], elem_id="text-full")
         self.source("asr")
         button.click(plainly(self.transcribe), [audio, language], text, api_name="transcribe", **MODEL)
 
@@ -336,16 +339,16 @@ class Page:
             self.video_button(audio)
             self.example_button(audio)
             button = gr.Button("Translate", variant="primary")
-        text = gr.Textbox(label="English", lines=4, buttons=["copy"])
+        text = gr.Textbox(label="English", lines=4, buttons=["copy"], elem_id="text-translation")
         self.source("translation")
         button.click(plainly(self.translate), audio, text, api_name="translate", **MODEL)
 
     def synthesis_tab(self) -> None:
         gr.Markdown("Type English text; hear it.")
-        text = gr.Textbox(label="Text", lines=4, placeholder="The birch canoe slid on the smooth planks.")
+        text = gr.Textbox(label="Text", lines=4, elem_id="text-synthesis", placeholder="The birch canoe slid on the smooth planks.")
         voice = self.voice()
         button = gr.Button("Speak", variant="primary")
-        speech = gr.Audio(label="Speech", interactive=False)
+        speech = gr.Audio(label="Speech", interactive=False, elem_id="speech-synthesis")
         self.source("voice")
         button.click(plainly(self.synthesise), [text, voice], speech, api_name="synthesise", **MODEL)
 
@@ -361,8 +364,8 @@ class Page:
                             self.video_button(audio)
                             self.example_button(audio)
                         button = gr.Button("Translate and speak", variant="primary")
-                    speech = gr.Audio(label="Speech in English", interactive=False, autoplay=True)
-                    text = gr.Textbox(label="English", lines=3, buttons=["copy"])
+                    speech = gr.Audio(label="Speech in English", interactive=False, autoplay=True, elem_id=f"speech-{source}")
+                    text = gr.Textbox(label="English", lines=3, buttons=["copy"], elem_id=f"text-{source}")
                     named: dict[str, Any] = (
                         {"api_name": "speech_to_speech_translation"} if source == "microphone" else {"api_visibility": "private"}
                     )

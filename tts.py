@@ -41,10 +41,7 @@ def synthesise(text: str, voice: Voice | None = None, settings: Settings = Setti
         TextError: there is nothing to say, or too much.
         CheckpointError: the voice's weights cannot be had.
     """
-    if not re.search(r"\w", text):
-        raise TextError("There is nothing to say yet. Type some English text.")
-    if len(text) > settings.max_characters:
-        raise TextError(f"The text has {len(text)} characters; at most {settings.max_characters} are spoken at once. Shorten it.")
+    check_text(text, settings)
     if (voice or default_voice(settings)) == "SpeechT5":
         return SAMPLING_RATE, to_pcm16(_speecht5(text, settings))
     hibari = load_embedded_voice()
@@ -52,6 +49,14 @@ def synthesise(text: str, voice: Voice | None = None, settings: Settings = Setti
     if not speech.size:
         raise TextError("The voice speaks English only and found nothing to read. Type some English text.")
     return hibari.sample_rate, to_pcm16(speech)
+
+
+def check_text(text: str, settings: Settings) -> None:
+    """Raises a `TextError` if there is nothing to say, or too much."""
+    if not re.search(r"\w", text):
+        raise TextError("There is nothing to say yet. Type some English text.")
+    if len(text) > settings.max_characters:
+        raise TextError(f"The text has {len(text)} characters; at most {settings.max_characters} are spoken at once. Shorten it.")
 
 
 def default_voice(settings: Settings) -> Voice:

