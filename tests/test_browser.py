@@ -74,6 +74,7 @@ def press(page: Page, name: str) -> None:
 def test_full_context_from_the_microphone(browse: Browse) -> None:
     with browse(QUICK_BROWN_FOX) as page:
         record(page, QUICK_BROWN_FOX)
+        page.locator(".timestamps:visible").first.wait_for()
         press(page, "Transcribe")
         assert word_error_rate(FOX, shown_text(page, "full")) <= 0.12
 
@@ -98,6 +99,7 @@ def test_translation_from_the_microphone(browse: Browse) -> None:
     with browse(BONJOUR) as page:
         tab(page, "Speech translation")
         record(page, BONJOUR)
+        page.locator(".timestamps:visible").first.wait_for()
         press(page, "Translate")
         assert word_error_rate("Hello world.", shown_text(page, "translation")) <= 0.5
 
@@ -106,6 +108,7 @@ def test_speech_to_speech_from_the_microphone(browse: Browse) -> None:
     with browse(BONJOUR) as page:
         tab(page, "Speech-to-speech translation", "Microphone")
         record(page, BONJOUR)
+        page.locator(".timestamps:visible").first.wait_for()
         press(page, "Translate and speak")
         assert word_error_rate("Hello world.", shown_text(page, "microphone")) <= 0.5
         expect(page.locator("#speech-microphone time").last).not_to_have_text("0:00")
@@ -146,6 +149,7 @@ def test_a_mistake_is_told_in_a_sentence_and_the_page_goes_on(browse: Browse) ->
         toast.locator("button").first.click()
         expect(toast).to_have_count(0)
         record(page, BONJOUR)
+        page.locator(".timestamps:visible").first.wait_for()
         press(page, "Transcribe")
         assert "onjour" in shown_text(page, "full")
 
