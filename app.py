@@ -419,9 +419,12 @@ HELP = {
     "x_vector_index": "which row of that table speaks",
     "device": "auto, cpu, cuda or cuda:N",
     "dtype": "auto, float32, float16 or bfloat16",
+    "engine": "fast, or pipeline: the tutorial's own call to transformers",
     "max_minutes": "longest recording or file that is accepted",
     "max_characters": "longest text that is spoken",
 }
+
+CHOICES = {"engine": ("fast", "pipeline"), "dtype": ("auto", "float32", "float16", "bfloat16")}
 
 
 def parse(arguments: Sequence[str] | None = None) -> tuple[Settings, argparse.Namespace]:
@@ -437,7 +440,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Settings, argparse.Na
         parser.add_argument("--" + name.replace("_", "-"), default=default, help=text, **more)
 
     for choice in dataclasses.fields(Settings):
-        add(choice.name, choice.default, HELP[choice.name], type=type(choice.default))
+        add(choice.name, choice.default, HELP[choice.name], type=type(choice.default), choices=CHOICES.get(choice.name))
     add("host", os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), "address to listen on; 0.0.0.0 is every one of this machine's")
     add("port", int(os.environ.get("GRADIO_SERVER_PORT", 7860)), "port to listen on", type=int)
     add("auth", None, "USER:PASSWORD that visitors must give")

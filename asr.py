@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from audio import MIN_SECONDS, SAMPLING_RATE, Audio, NoSpeechError, Recording, load_audio, read_pcm
 from checkpoints import Settings, load_whisper
-from decoding import decode
 
 # The languages of openai/whisper tokenizer.py, in its order: most heard in training first.
 LANGUAGES = (
@@ -46,10 +47,18 @@ def transcribe(audio: Audio | None, language: str | None = None, settings: Setti
         CheckpointError: the weights cannot be had.
     """
     waveform = load_audio(audio, settings.max_seconds)
-    text = decode(load_whisper(settings.asr_checkpoint, settings), waveform, language=language).text
+    text = decode(waveform, language, settings)
     if not text:
         raise NoSpeechError
     return text
+
+
+def decode(waveform: np.ndarray, language: str | None, settings: Settings) -> str:
+    """The text of a waveform, "" where nobody speaks."""
+    import decoding  # imports torch: seconds that an app which only starts up need not wait for
+
+    whisper = load_whisper(settings.asr_checkpoint, settings)
+    return decoding.decode(whisper, waveform, language=language, engine=settings.engine).text
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +94,7 @@ def decode_accumulated(stream: Accumulated, language: str | None, settings: Sett
     return replace(
         stream,
         n_decoded=len(waveform),
-        text=decode(load_whisper(settings.asr_checkpoint, settings), waveform, language=language).text,
+        text=decode(waveform, language, settings),
         seconds_decoded=stream.seconds_decoded + len(waveform) / SAMPLING_RATE,
     )
 
@@ -123,7 +132,7 @@ def decode_chunk(stream: ChunkOnly, language: str | None, settings: Settings) ->
     chunk = stream.recording.waveform(start=stream.n_decoded)
     if len(chunk) < MIN_SECONDS * SAMPLING_RATE:
         return stream
-    text = decode(load_whisper(settings.asr_checkpoint, settings), chunk, language=language).text
+    text = decode(chunk, language, settings)
     return replace(stream, n_decoded=stream.n_decoded + len(chunk), texts=(*stream.texts, *([text] if text else [])))
 
 

@@ -72,6 +72,7 @@ X_VECTOR_FILES = ("*.parquet",)
 HUB_TIMEOUT = 3.0  # seconds; a Hub that has not answered by then is out of reach
 
 Report = Callable[[float, str], None]  # told (fraction done from 0 to 1, what is being done)
+Engine = Literal["fast", "pipeline"]
 T = TypeVar("T")
 
 
@@ -91,6 +92,7 @@ class Settings:
     x_vector_index: int = 7306  # the course's speaker: slt, US English, female
     device: str = "auto"  # "auto" is CUDA where there is one, else CPU
     dtype: str = "auto"  # "auto" is float16 on CUDA and float32 on CPU, whatever the file was saved in
+    engine: Engine = "fast"  # or "pipeline", the tutorial's own call to transformers
     max_minutes: float = 30.0  # longest recording or file that is accepted
     max_characters: int = 5000  # longest text that is spoken
 

@@ -1,25 +1,68 @@
 """Weights and a waveform -> text: the one path that every tab takes.
 
-Knows: Whisper's windows, temperatures and token budgets, and when nobody speaks.
-Does not know: where audio or weights come from, streams, the page.
+Knows: Whisper's windows, temperatures, token budgets, timestamps and alignment, and when nobody speaks.
+Does not know: where audio or weights come from, how a layer is computed (fast_whisper.py), streams, the page.
+
+What makes it fast, beside fast_whisper.py:
+
+- the encoder hears the audio and a second and a half of silence, not 30 s; where the text then looks wrong it hears all 30;
+- long audio is cut where it is quiet, and several windows go through the decoder together.
+
+Sources: openai/whisper `decoding.py`, `transcribe.py` and `timing.py`, whose rules these are.
 """
 
 from __future__ import annotations
 
 import functools
 import threading
-from dataclasses import dataclass
+import time
+import zlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from alignment import align, median
 from audio import SAMPLING_RATE
-from checkpoints import Whisper, load_speech_detector
+from checkpoints import Engine, Whisper
+from fast_whisper import (
+    HOP,
+    N_SAMPLES_PER_POSITION,
+    N_THREADS,
+    STEP_THREADS,
+    WINDOW_SECONDS,
+    Decoder,
+    FastWhisper,
+    Heard,
+    Tokens,
+    counted,
+    encode,
+    fast,
+    free_threads,
+    is_shared,
+    threads,
+)
+from voice_activity import has_speech
 
 Task = Literal["transcribe", "translate"]
 
-WINDOW_SECONDS = 30  # Whisper hears 30 s at a time; longer audio is decoded window after window
-# A clip may cost no more tokens than people can speak in its time. Byte-level scripts such as Devanagari come to about
+POSITIONS_PER_SECOND = SAMPLING_RATE / N_SAMPLES_PER_POSITION  # 50.0; a timestamp token is one position, 20 ms
+
+# Silence that follows the audio in a window. Whisper never saw a window end in the middle of speech.
+PADDING_SECONDS = 1.5
+# A clip of a second or two is padded to this: heard in less, more of them are taken for another language or misheard.
+SHORTEST_SECONDS = 10.0
+LANGUAGE_PROBABILITY = 0.6  # a language less sure than this is asked for again, with all 30 s
+# Longer audio is cut where it is quietest between these, so that no word is cut and windows stay cheap: attention costs
+# the square of a window's length.
+CUT_SECONDS = (14.0, 22.0)
+WINDOWS_AT_ONCE = 4
+UNHEARD_SECONDS = 1.0  # a window's last timestamp is about this exact
+
+# A window may cost no more tokens than people can speak in its time. Byte-level scripts such as Devanagari come to about
 # 20 tokens a second of speech; English to 4.
 TOKENS_PER_SECOND = 24
 MIN_TOKENS = 16
@@ -31,60 +74,512 @@ COMPRESSION_RATIO = 2.4
 LOG_PROBABILITY = -1.0
 NO_SPEECH_PROBABILITY = 0.6
 
-# Silero's detector: frames of 32 ms. On recordings without speech its probability stays under 0.4.
-FRAME = 512  # samples
-SPEECH_PROBABILITY = 0.5
-SPEECH_FRAMES = 3  # in a row: 96 ms, shorter than the shortest word
+# A tail of one phrase over and over is a loop once it is this long; the rest of the budget would only be more of it.
+LOOP_REPEATS = 4
+LOOP_TOKENS = 16
+LOOP_PERIOD = 24  # tokens in the longest phrase that is looked for
+LOOP_EVERY = 4  # steps from look to look
+REPEAT_TOKENS = 5  # a phrase at least this long, said twice at the end, is worth a second look with all 30 s
 
-_detecting = threading.Lock()  # the detector carries state from frame to frame
-_decoding = threading.Lock()  # one decode at a time: two would only share the same two cores
+SLOW_STEP = 4  # times the fastest step so far: another process has come
+
+# Windows of different visitors take turns, as many at once as there are cores: nobody waits for another's whole file.
+_turns = threading.Semaphore(N_THREADS)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to decode. The defaults are a recording's; `prefix` and `context` are a stream's."""
+
+    task: Task = "transcribe"  # "translate" is into English; an English-only checkpoint ignores it
+    language: str | None = None  # "it" or "italian"; None detects it
+    prefix: str | Sequence[int] = ()  # text or tokens already decided: decoding continues after them
+    context: str | Sequence[int] = ()  # text or tokens that came before this audio
+    timestamps: bool = False  # segments as Whisper times them; otherwise one segment per window
+    word_times: bool = False  # align every word; costs one more pass over the tokens
+    max_new_tokens: int | None = None  # per window, besides the limit that the audio's length sets
+    temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough
+    padding_seconds: float | None = PADDING_SECONDS  # silence after the audio; None always hears 30 s
+    engine: Engine = "fast"  # "pipeline" is the tutorial's own call: plain text, none of the fields above but task and language
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word as it is written, with its leading space and punctuation."""
+
+    text: str
+    start: float  # seconds
+    end: float
+    probability: float  # 1.0 where the word was given as prefix
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Whisper's timed span."""
+
+    start: float  # seconds
+    end: float
+    text: str
+    tokens: tuple[int, ...]  # with timestamp tokens, where they were asked for
+    avg_logprob: float  # of the decode that this segment is from
+    compression_ratio: float
+    no_speech_prob: float
+    temperature: float
 
 
 @dataclass(frozen=True)
 class Decoded:
     """What was understood."""
 
-    text: str  # "" where nobody speaks
+    text: str  # "" where nobody speaks; does not repeat the prefix
+    segments: tuple[Segment, ...] = ()
+    language: str = "en"  # code
+    words: tuple[Word, ...] = ()  # of the prefix too; empty unless word_times
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        return tuple(token for segment in self.segments for token in segment.tokens)
 
 
-def decode(
-    whisper: Whisper,
-    waveform: np.ndarray,
-    *,
-    task: Task = "transcribe",
-    language: str | None = None,
-    max_new_tokens: int | None = None,
-) -> Decoded:
+@dataclass(frozen=True)
+class _Attempt:
+    """One window decoded at one temperature."""
+
+    tokens: tuple[int, ...]  # new ones, without <|endoftext|>
+    logprobs: tuple[float, ...]  # of each token, and of <|endoftext|> where it came
+    temperature: float
+    no_speech_prob: float
+    compression_ratio: float
+    complete: bool  # ended by itself: neither in a loop nor at the end of the budget
+
+    @property
+    def avg_logprob(self) -> float:
+        return sum(self.logprobs) / max(1, len(self.logprobs))
+
+    @property
+    def silent(self) -> bool:
+        return self.no_speech_prob > NO_SPEECH_PROBABILITY and self.avg_logprob < LOG_PROBABILITY
+
+    @property
+    def good(self) -> bool:
+        likely = self.avg_logprob >= LOG_PROBABILITY and self.compression_ratio <= COMPRESSION_RATIO and self.complete
+        return likely or self.silent
+
+
+def compression_ratio(text: str) -> float:
+    """How much of a text is repetition: bytes over compressed bytes."""
+    content = text.encode()
+    return len(content) / len(zlib.compress(content))
+
+
+def loop_period(tokens: Sequence[int]) -> int:
+    """The length of the phrase that the tokens end in over and over; 0 where they do not."""
+    for period in range(1, LOOP_PERIOD + 1):
+        span = period * max(LOOP_REPEATS, -(-LOOP_TOKENS // period))
+        tail = tokens[-span:]
+        if len(tail) == span and tail[period:] == tail[:-period]:
+            return period
+    return 0
+
+
+def repeats_itself(tokens: Sequence[int]) -> bool:
+    """Whether a text ends in a phrase said twice: what Whisper does where a window ends sooner than it is used to."""
+    return any(tuple(tokens[-period:]) == tuple(tokens[-2 * period : -period]) for period in range(REPEAT_TOKENS, len(tokens) // 2 + 1))
+
+
+def _generate(
+    fast_whisper: FastWhisper,
+    heard: Heard,
+    prompt: Sequence[int],
+    n_forced: int,
+    budget: int,
+    temperature: float,
+    timestamps: bool,
+) -> list[_Attempt]:
+    """Decodes every window after the same prompt.
+
+    Args:
+        prompt: context, <|startoftranscript|> and what belongs to it, prefix.
+        n_forced: how many of its last tokens are the prefix.
+        budget: new tokens at most.
+    """
+    special, n_windows = fast_whisper.tokens, heard.keys[0].shape[0]
+    budget = max(1, min(budget, fast_whisper.n_positions - len(prompt)))
+    decoder = Decoder.new(fast_whisper, heard, len(prompt) + budget)
+    generator = torch.Generator(fast_whisper.device).manual_seed(0)  # the same audio gives the same text
+    # 1. The prompt in one pass; whether anybody speaks is said right after <|startoftranscript|>.
+    state = decoder(torch.tensor([list(prompt)] * n_windows, device=fast_whisper.device))
+    at_start = fast_whisper.vocabulary(state[:, list(prompt).index(special.start)]).float().softmax(-1)
+    no_speech = at_start[:, special.no_speech].tolist()
+    tokens: list[list[int]] = [[] for _ in range(n_windows)]
+    logprobs: list[list[float]] = [[] for _ in range(n_windows)]
+    complete, running = [False] * n_windows, set(range(n_windows))
+    forced = list(prompt[len(prompt) - n_forced :]) if n_forced else []
+    # 2. One token after another until every window has ended.
+    fastest, began = float("inf"), time.perf_counter()
+    for step in range(budget):
+        logits = fast_whisper.vocabulary(state[:, -1]).float() + fast_whisper.suppress
+        if step == 0 and not forced:
+            logits += fast_whisper.suppress_first
+        if timestamps:
+            for row in running:
+                _apply_timestamp_rules(logits[row], forced + tokens[row], special)
+        else:
+            logits[:, special.no_timestamps :] = -torch.inf
+        likely = logits.log_softmax(-1)
+        if temperature > 0:
+            chosen = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
+        else:
+            chosen = likely.argmax(-1, keepdim=True)
+        for row, (token, logprob) in enumerate(zip(chosen[:, 0].tolist(), likely.gather(1, chosen)[:, 0].tolist(), strict=True)):
+            if row not in running:
+                continue
+            logprobs[row].append(logprob)
+            if token == special.end:
+                complete[row] = True
+                running.discard(row)
+                continue
+            tokens[row].append(token)
+            if step % LOOP_EVERY == 0 and (period := loop_period(tokens[row])):
+                del tokens[row][-period * (LOOP_REPEATS - 1) :]
+                running.discard(row)
+        if not running or step == budget - 1:
+            break
+        state = decoder(chosen)
+        seconds, began = time.perf_counter() - began, time.perf_counter()
+        fastest = min(fastest, seconds)
+        if seconds > SLOW_STEP * fastest or is_shared():
+            torch.set_num_threads(1)
+    # 3. What the rules of fallback ask about each.
+    return [
+        _Attempt(
+            tuple(tokens[row]),
+            tuple(logprobs[row]),
+            temperature,
+            no_speech[row],
+            compression_ratio(_text(fast_whisper, tokens[row])),
+            complete[row],
+        )
+        for row in range(n_windows)
+    ]
+
+
+def _apply_timestamp_rules(logits: Tensor, tokens: Sequence[int], special: Tokens) -> None:
+    """openai/whisper's ApplyTimestampRules for one window's logits, (n_vocabulary,), in place."""
+    first = special.first_timestamp
+    logits[special.no_timestamps] = -torch.inf
+    if not tokens:  # a window begins with a timestamp, and soon
+        logits[:first] = -torch.inf
+        logits[special.max_initial_timestamp + 1 :] = -torch.inf
+        return
+    # 1. Timestamps come in pairs, except before the end.
+    last = tokens[-1] >= first
+    last_but_one = len(tokens) < 2 or tokens[-2] >= first
+    if last and last_but_one:
+        logits[first:] = -torch.inf
+    elif last:
+        logits[: special.end] = -torch.inf
+    # 2. They never go back, and a segment takes time.
+    times = [token for token in tokens if token >= first]
+    if times:
+        logits[first : times[-1] + (0 if last and not last_but_one else 1)] = -torch.inf
+    # 3. All timestamps together against the best word.
+    if logits[first:].logsumexp(0) > logits[:first].max():
+        logits[:first] = -torch.inf
+
+
+def _text(fast_whisper: FastWhisper, tokens: Sequence[int]) -> str:
+    end = fast_whisper.tokens.end
+    return str(fast_whisper.tokenizer.decode([token for token in tokens if token < end], clean_up_tokenization_spaces=False))
+
+
+# --- window -> text -----------------------------------------------------------------------------------------------
+
+
+def decode(whisper: Whisper, waveform: np.ndarray, options: Options | None = None, **changes: Any) -> Decoded:
     """Text of a waveform of any length.
 
     Args:
         whisper: a loaded checkpoint.
         waveform: float32, (n_samples,), 16 kHz.
-        task: "transcribe", or "translate" into English.
-        language: the language spoken, such as "italian" or "it"; None detects it.
-        max_new_tokens: at most this many tokens per 30 s window, besides the limit that the audio's length sets.
-    """
-    import torch
+        options: how; its fields may also be given by name: `decode(whisper, waveform, language="it")`.
 
-    # 1. Silence, noise and music are never worth a guess.
+    Raises:
+        ValueError: the language is none that the checkpoint knows.
+    """
+    options = replace(options or Options(), **changes)
+    # Silence, noise and music are never worth a guess.
     if not has_speech(waveform):
         return Decoded("")
-    # 2. What Whisper is asked, and how much it may say.
+    if options.engine == "pipeline":
+        return _plain(whisper, waveform, options)
+    fast_whisper = fast(whisper)
+    languages = fast_whisper.tokens.languages  # none where the checkpoint is English-only
+    language = language_code(languages, whisper.source.found, options.language) if languages else "en"
+    with torch.inference_mode(), counted():
+        spans = cut(waveform)
+        if len(spans) > 1:  # without timestamps Whisper falls silent after one speaker's pause in a long window
+            options = replace(options, timestamps=True)
+        outcomes: list[Decoded] = []
+        # Windows of similar length go together; short ones alone, because their silence would cost more than it saves.
+        for start in range(0, len(spans), WINDOWS_AT_ONCE):
+            together = spans[start : start + WINDOWS_AT_ONCE]
+            options = replace(options, language=language)
+            for span, outcome in zip(together, _in_turn(fast_whisper, waveform, together, options), strict=True):
+                outcomes.append(outcome)
+                while rest := _unheard(waveform, span[1], outcomes[-1], options):
+                    outcomes += _in_turn(fast_whisper, waveform, [rest], replace(options, language=outcome.language, prefix=()))
+            language = outcomes[-1].language
+            options = replace(options, prefix=())
+    return Decoded(
+        text="".join(outcome.text for outcome in outcomes).strip(),
+        segments=tuple(segment for outcome in outcomes for segment in outcome.segments),
+        language=language or "en",
+        words=tuple(word for outcome in outcomes for word in outcome.words),
+    )
+
+
+def _in_turn(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequence[tuple[int, int]], options: Options) -> list[Decoded]:
+    with _turns:
+        return _decode_windows(fast_whisper, waveform, spans, options)
+
+
+def _unheard(waveform: np.ndarray, end: int, outcome: Decoded, options: Options) -> tuple[int, int] | None:
+    """What the decoder left of a window after its last timestamp, as it does after a long pause, if anybody speaks in it."""
+    if not options.timestamps or not outcome.segments:
+        return None
+    start = round(outcome.segments[-1].end * SAMPLING_RATE)
+    return (start, end) if end - start > UNHEARD_SECONDS * SAMPLING_RATE and has_speech(waveform[start:end]) else None
+
+
+def cut(waveform: np.ndarray) -> list[tuple[int, int]]:
+    """Where to cut long audio, as (start, end) samples: nowhere up to 30 s, else where it is quietest now and then."""
+    shortest, longest = (int(seconds * SAMPLING_RATE) for seconds in CUT_SECONDS)
+    spans, start = [], 0
+    if len(waveform) > WINDOW_SECONDS * SAMPLING_RATE:
+        # Energy of every 10 ms, smoothed over 300: the gap between two words, not a consonant's closure.
+        frames = waveform[: len(waveform) // HOP * HOP].reshape(-1, HOP)
+        energy = np.convolve(np.square(frames).mean(1), np.ones(30), "same")
+        while len(waveform) - start > longest:
+            quietest = np.argmin(energy[(start + shortest) // HOP : (start + longest) // HOP])
+            end = start + shortest + int(quietest) * HOP
+            spans.append((start, end))
+            start = end
+    return [*spans, (start, len(waveform))]
+
+
+def language_code(known: Collection[str], checkpoint: str, language: str | None) -> str | None:
+    """ "italian", "Italian" or "it" -> "it"; None, which is to be detected, stays None.
+
+    Raises:
+        ValueError: it is not among the languages that the checkpoint knows.
+    """
+    if language is None:
+        return None
+    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+    code = TO_LANGUAGE_CODE.get(language.lower(), language.lower())
+    if code not in known:
+        raise ValueError(f"{checkpoint} does not know {language}. Choose another language, or let it be detected.")
+    return code
+
+
+def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequence[tuple[int, int]], options: Options) -> list[Decoded]:
+    """Windows that go through encoder and decoder together."""
+    waveforms = [waveform[start:end] for start, end in spans]
+    seconds = max(map(len, waveforms)) / SAMPLING_RATE
+    # 1. Hear.
+    n_threads = free_threads()
+    with threads(n_threads):
+        padding = options.padding_seconds
+        if padding is not None:
+            padding = max(padding, SHORTEST_SECONDS - seconds)
+        heard = encode(fast_whisper, waveforms, padding)
+    with threads(min(n_threads, STEP_THREADS)):
+        # 2. Ask.
+        language = options.language
+        if language is None:
+            language, probability = _detect_language(fast_whisper, heard.window(0))
+            if probability < LANGUAGE_PROBABILITY and padding is not None:
+                language, _ = _detect_language(fast_whisper, encode(fast_whisper, waveforms[:1], None))
+        prefix, prompt = _prompt(fast_whisper, language, options)
+        budget = min(MIN_TOKENS + round(TOKENS_PER_SECOND * seconds), options.max_new_tokens or fast_whisper.n_positions)
+
+        def generate(heard: Heard, temperature: float) -> list[_Attempt]:
+            return _generate(fast_whisper, heard, prompt, len(prefix), budget, temperature, options.timestamps)
+
+        outcomes = []
+        for index, attempt in enumerate(generate(heard, options.temperatures[0])):
+            # 3. Ask again where the answer looks wrong: first with all 30 s, then hotter.
+            own = heard.window(index)
+            if not attempt.good or (options.padding_seconds is not None and repeats_itself(attempt.tokens)):
+                own, attempt = _ask_again(fast_whisper, waveforms[index], own, attempt, generate, options)
+            # 4. Time.
+            start = spans[index][0] / SAMPLING_RATE
+            segments = () if attempt.silent else _segments(fast_whisper, attempt, start, len(waveforms[index]) / SAMPLING_RATE)
+            words: tuple[Word, ...] = ()
+            if options.word_times and not attempt.silent:
+                words = _words(fast_whisper, own, prompt, prefix, attempt, start, len(waveforms[index]), language)
+            outcomes.append(Decoded("".join(segment.text for segment in segments), segments, language, words))
+    return outcomes
+
+
+def _ask_again(
+    fast_whisper: FastWhisper,
+    waveform: np.ndarray,
+    heard: Heard,
+    attempt: _Attempt,
+    generate: Callable[[Heard, float], list[_Attempt]],
+    options: Options,
+) -> tuple[Heard, _Attempt]:
+    """A better attempt than one that is not good, and what it heard; the best there was where none is good."""
+    attempts = [(heard, attempt)]
+    temperatures = options.temperatures[1:]
+    if options.padding_seconds is not None:
+        n_threads = free_threads()
+        with threads(n_threads):
+            heard = encode(fast_whisper, [waveform], None)
+        torch.set_num_threads(min(n_threads, STEP_THREADS))
+        temperatures = options.temperatures
+    for temperature in temperatures:
+        (attempt,) = generate(heard, temperature)
+        attempts.append((heard, attempt))
+        if attempt.good:
+            return attempts[-1]
+    return max(attempts, key=lambda tried: (tried[1].complete, tried[1].compression_ratio <= COMPRESSION_RATIO, tried[1].avg_logprob))
+
+
+def _detect_language(fast_whisper: FastWhisper, heard: Heard) -> tuple[str, float]:
+    """The likeliest language token after <|startoftranscript|>, and how likely it is among the languages."""
+    special = fast_whisper.tokens
+    state = Decoder.new(fast_whisper, heard, 1)(torch.tensor([[special.start]], device=fast_whisper.device))
+    logits = fast_whisper.vocabulary(state[:, -1])[0]
+    probabilities = logits[list(special.languages.values())].float().softmax(0)
+    best = int(probabilities.argmax())
+    return list(special.languages)[best], float(probabilities[best])
+
+
+def _prompt(fast_whisper: FastWhisper, language: str, options: Options) -> tuple[list[int], list[int]]:
+    """The prefix's tokens, and the whole prompt that ends in them."""
+    special = fast_whisper.tokens
+    context, prefix = (_token_list(fast_whisper, given) for given in (options.context, options.prefix))
+    start = [special.start]
+    if special.languages:
+        start += [special.languages[language], special.tasks[options.task]]
+    if not options.timestamps:
+        start.append(special.no_timestamps)
+    # As in openai/whisper, context takes at most half of the positions, less one for <|startofprev|>.
+    context = [special.previous, *context[-(fast_whisper.n_positions // 2 - 1) :]] if context else []
+    return prefix, [*context, *start, *prefix]
+
+
+def _token_list(fast_whisper: FastWhisper, given: str | Sequence[int]) -> list[int]:
+    if isinstance(given, str):
+        text = given.strip()
+        return fast_whisper.tokenizer.encode(" " + text, add_special_tokens=False) if text else []
+    return list(given)
+
+
+def _segments(fast_whisper: FastWhisper, attempt: _Attempt, start: float, seconds: float) -> tuple[Segment, ...]:
+    """A window's tokens, cut after each pair of timestamps; one segment where there are none."""
+    first = fast_whisper.tokens.first_timestamp
+
+    def segment(tokens: Sequence[int]) -> Segment:
+        times = [(token - first) / POSITIONS_PER_SECOND for token in tokens if token >= first]
+        begin, end = (times[0], times[-1]) if len(times) > 1 else (times[0] if times else 0.0, seconds)
+        return Segment(
+            round(start + min(begin, seconds), 2),
+            round(start + min(end, seconds), 2),
+            _text(fast_whisper, tokens),
+            tuple(tokens),
+            attempt.avg_logprob,
+            attempt.compression_ratio,
+            attempt.no_speech_prob,
+            attempt.temperature,
+        )
+
+    tokens, begin, segments = attempt.tokens, 0, []
+    for index in range(1, len(tokens)):
+        if tokens[index - 1] >= first and tokens[index] >= first:
+            segments.append(segment(tokens[begin:index]))
+            begin = index
+    segments.append(segment(tokens[begin:]))
+    return tuple(s for s in segments if s.text.strip())
+
+
+# --- words --------------------------------------------------------------------------------------------------------
+
+
+def _words(
+    fast_whisper: FastWhisper,
+    heard: Heard,
+    prompt: Sequence[int],
+    prefix: Sequence[int],
+    attempt: _Attempt,
+    start: float,
+    n_samples: int,
+    language: str,
+) -> tuple[Word, ...]:
+    """When each word of prefix and text is said, after openai/whisper timing.py."""
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES, _combine_tokens_into_words
+
+    special = fast_whisper.tokens
+    spoken = [token for token in (*prefix, *attempt.tokens) if token < special.end]
+    if not spoken:
+        return ()
+    # 1. The attention of the alignment heads, of one pass over text without timestamps.
+    begin = list(prompt).index(special.start)
+    sot = [token for token in prompt[begin : len(prompt) - len(prefix)] if token != special.no_timestamps]
+    tokens = [*sot, special.no_timestamps, *spoken, special.end]
+    asked: dict[int, Tensor] = {}
+    Decoder.new(fast_whisper, heard, len(tokens))(torch.tensor([tokens], device=fast_whisper.device), asked)
+    n_positions = max(1, min(heard.keys[0].shape[2], round(n_samples / N_SAMPLES_PER_POSITION)))
+    scores = torch.stack(
+        [
+            asked[layer][0, head] @ heard.keys[layer][0, head, :n_positions].to(fast_whisper.decoder_dtype).T
+            for layer, head in fast_whisper.alignment_heads
+        ]
+    )
+    # 2. The path through it: rows are <|notimestamps|> and the spoken tokens, each attending to what comes next.
+    weights = scores.float().softmax(-1)
+    deviation, mean = torch.std_mean(weights, dim=1, keepdim=True, unbiased=False)
+    matrix = median((weights - mean) / deviation.clamp_min(1e-8)).mean(0)[len(sot) : -1]
+    starts = align(-matrix.cpu().numpy()) / POSITIONS_PER_SECOND
+    # 3. Tokens into words.
+    logprobs = [0.0] * sum(token < special.end for token in prefix)
+    logprobs += [logprob for token, logprob in zip(attempt.tokens, attempt.logprobs, strict=False) if token < special.end]
+    texts, _, indices = _combine_tokens_into_words(fast_whisper.tokenizer, spoken, LANGUAGES.get(language))
+    return tuple(
+        Word(
+            text,
+            round(start + float(starts[index[0]]), 2),
+            round(start + float(starts[index[-1] + 1]), 2),
+            float(np.exp([logprobs[i] for i in index]).mean()),
+        )
+        for text, index in zip(texts, indices, strict=True)
+    )
+
+
+# --- the plain path -----------------------------------------------------------------------------------------------
+
+
+def _plain(whisper: Whisper, waveform: np.ndarray, options: Options) -> Decoded:
+    """The tutorial's pipeline, with timestamps where it needs them to step from window to window."""
     seconds = len(waveform) / SAMPLING_RATE
     budget = min(MAX_TOKENS, MIN_TOKENS + round(TOKENS_PER_SECOND * min(seconds, WINDOW_SECONDS)))
     generate_kwargs: dict[str, Any] = {
-        "max_new_tokens": min(budget, max_new_tokens or budget),
+        "max_new_tokens": min(budget, options.max_new_tokens or budget),
         "num_beams": 1,
-        "temperature": TEMPERATURES,
+        "temperature": options.temperatures,
         "compression_ratio_threshold": COMPRESSION_RATIO,
         "logprob_threshold": LOG_PROBABILITY,
         "no_speech_threshold": NO_SPEECH_PROBABILITY,
         "condition_on_prev_tokens": False,  # one bad window would spoil those after it
     }
     if whisper.is_multilingual:  # an English-only checkpoint refuses both
-        generate_kwargs |= {"task": task, "language": _language(whisper, language)}
-    # 3. The tutorial's pipeline, with timestamps where it needs them to step from window to window.
-    with _decoding, torch.inference_mode():
+        language = language_code(_known_languages(whisper), whisper.source.found, options.language)
+        generate_kwargs |= {"task": options.task, "language": language}
+    with _turns, torch.inference_mode():
         result = _pipeline(whisper)(
             {"raw": waveform, "sampling_rate": SAMPLING_RATE},
             return_timestamps=seconds > WINDOW_SECONDS,
@@ -93,34 +588,8 @@ def decode(
     return Decoded(result["text"].strip())
 
 
-def has_speech(waveform: np.ndarray) -> bool:
-    """Whether somebody speaks in it; reads only as far as the first word."""
-    import torch
-
-    detector = load_speech_detector()
-    with _detecting, torch.inference_mode():
-        detector.reset_states()
-        run = 0
-        for start in range(0, len(waveform), FRAME):
-            frame = np.zeros(FRAME, np.float32)
-            frame[: len(waveform) - start] = waveform[start : start + FRAME]
-            speech = detector(torch.from_numpy(frame), SAMPLING_RATE).item() > SPEECH_PROBABILITY
-            run = run + 1 if speech else 0
-            if run == SPEECH_FRAMES:
-                return True
-    return False
-
-
-def _language(whisper: Whisper, language: str | None) -> str | None:
-    """The language as this checkpoint names it; raises a ValueError if it was not taught it."""
-    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
-
-    if language is None:
-        return None
-    code = TO_LANGUAGE_CODE.get(language.lower(), language.lower())
-    if f"<|{code}|>" not in whisper.model.generation_config.lang_to_id:
-        raise ValueError(f"{whisper.source.found} does not know {language}. Choose another language, or let it be detected.")
-    return code
+def _known_languages(whisper: Whisper) -> set[str]:
+    return {token.strip("<|>") for token in whisper.model.generation_config.lang_to_id}
 
 
 @functools.lru_cache(maxsize=8)

@@ -15,7 +15,6 @@ import soundfile
 
 from audio import Audio, NoSpeechError, load_audio, to_pcm16
 from checkpoints import CheckpointError, Settings, load_whisper
-from decoding import decode
 from tts import Voice, synthesise
 
 __all__ = ["speech_to_speech_translation", "synthesise", "translate"]
@@ -37,7 +36,9 @@ def translate(audio: Audio | None, settings: Settings = Settings()) -> str:
     whisper = load_whisper(settings.translation_checkpoint, settings)
     if not whisper.is_multilingual:
         raise CheckpointError(f"{whisper.source.found} knows English only. Translate with a multilingual one, like openai/whisper-base.")
-    text = decode(whisper, waveform, task="translate", max_new_tokens=MAX_NEW_TOKENS).text
+    import decoding  # imports torch: seconds that an app which only starts up need not wait for
+
+    text = decoding.decode(whisper, waveform, task="translate", max_new_tokens=MAX_NEW_TOKENS, engine=settings.engine).text
     if not text:
         raise NoSpeechError
     return text

@@ -14,6 +14,7 @@ from checkpoints import load_embedded_voice
 
 CLIPS = Path(str(files("pytest_audioeval") / "samples" / "audio"))
 QUICK_BROWN_FOX = CLIPS / "en" / "quick_brown_fox.wav"
+COUNTING = CLIPS / "it" / "conteggio.wav"  # from one to ten, in Italian
 BONJOUR = CLIPS / "fr" / "bonjour_monde.wav"
 
 

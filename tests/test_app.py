@@ -19,7 +19,7 @@ from audio import SAMPLING_RATE, load_audio, to_pcm16
 from checkpoints import Settings
 from tests.conftest import ROOT, start_app
 from tests.measures import word_error_rate
-from tests.sounds import BONJOUR, QUICK_BROWN_FOX, chirp, text_of, write
+from tests.sounds import BONJOUR, COUNTING, QUICK_BROWN_FOX, chirp, text_of, write
 
 FOX = "The quick brown fox jumps over the lazy dog."
 
@@ -41,7 +41,7 @@ def test_transcribe(client: Client) -> None:
 
 
 def test_translate(client: Client) -> None:
-    assert word_error_rate("Hello world.", client.predict(handle_file(BONJOUR), api_name="/translate")) == 0
+    assert word_error_rate("1 2 3 4 5 6 7 8 9 10", client.predict(handle_file(COUNTING), api_name="/translate")) <= 0.2
 
 
 def test_synthesise(client: Client) -> None:
@@ -50,8 +50,8 @@ def test_synthesise(client: Client) -> None:
 
 
 def test_speech_to_speech_translation(client: Client) -> None:
-    speech, text = client.predict(handle_file(BONJOUR), api_name="/speech_to_speech_translation")
-    assert word_error_rate("Hello world.", text) == 0
+    speech, text = client.predict(handle_file(COUNTING), api_name="/speech_to_speech_translation")
+    assert word_error_rate("1 2 3 4 5 6 7 8 9 10", text) <= 0.2
     info = soundfile.info(speech)
     assert (info.samplerate, info.channels, info.subtype) == (24_000, 1, "PCM_16")
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from audio import SAMPLING_RATE, load_audio
 from tests.measures import word_error_rate
-from tests.sounds import BONJOUR, QUICK_BROWN_FOX, write
+from tests.sounds import BONJOUR, COUNTING, QUICK_BROWN_FOX, write
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -96,21 +96,21 @@ def test_streaming_from_the_microphone(browse: Browse, title: str, name: str, wo
 
 
 def test_translation_from_the_microphone(browse: Browse) -> None:
-    with browse(BONJOUR) as page:
+    with browse(COUNTING) as page:
         tab(page, "Speech translation")
-        record(page, BONJOUR)
+        record(page, COUNTING)
         page.locator(".timestamps:visible").first.wait_for()
         press(page, "Translate")
-        assert word_error_rate("Hello world.", shown_text(page, "translation")) <= 0.5
+        assert word_error_rate("1 2 3 4 5 6 7 8 9 10", shown_text(page, "translation")) <= 0.2
 
 
 def test_speech_to_speech_from_the_microphone(browse: Browse) -> None:
-    with browse(BONJOUR) as page:
+    with browse(COUNTING) as page:
         tab(page, "Speech-to-speech translation", "Microphone")
-        record(page, BONJOUR)
+        record(page, COUNTING)
         page.locator(".timestamps:visible").first.wait_for()
         press(page, "Translate and speak")
-        assert word_error_rate("Hello world.", shown_text(page, "microphone")) <= 0.5
+        assert word_error_rate("1 2 3 4 5 6 7 8 9 10", shown_text(page, "microphone")) <= 0.2
         expect(page.locator("#speech-microphone time").last).not_to_have_text("0:00")
 
 
@@ -125,10 +125,10 @@ def test_text_to_speech(browse: Browse) -> None:
 def test_an_upload_is_translated_and_spoken(browse: Browse) -> None:
     with browse(BONJOUR) as page:
         tab(page, "Speech-to-speech translation", "Audio File")
-        page.locator("input[type=file][accept*='audio/aac']").set_input_files(BONJOUR)
+        page.locator("input[type=file][accept*='audio/aac']").set_input_files(COUNTING)
         page.locator(".timestamps:visible").first.wait_for()
         press(page, "Translate and speak")
-        assert word_error_rate("Hello world.", shown_text(page, "upload")) == 0
+        assert word_error_rate("1 2 3 4 5 6 7 8 9 10", shown_text(page, "upload")) <= 0.2
 
 
 def test_the_sound_of_a_video_is_transcribed(browse: Browse, tmp_path: Path) -> None:

@@ -86,20 +86,20 @@ def run(code: str, home: Path, endpoint: str = NOT_A_HUB, **environment: str) ->
 # --- importing ----------------------------------------------------------------------------------------------------
 
 
-def test_importing_any_module_loads_no_framework_and_touches_no_network(tmp_path: Path) -> None:
+def test_importing_what_the_page_needs_loads_no_framework_and_touches_no_network(tmp_path: Path) -> None:
     code = """
 import sys
 touched = []
 sys.addaudithook(lambda event, _: touched.append(event) if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto") else None)
 found = {}
-for module in ("audio", "checkpoints", "decoding", "asr", "tts", "stst"):
+for module in ("audio", "checkpoints", "asr", "tts", "stst"):
     __import__(module)
     heavy = {"torch", "transformers", "datasets", "onnxruntime", "hibari", "silero_vad", "gradio"} & set(sys.modules)
     found[module] = sorted(heavy) + touched + list(map(str, checkpoints._loaded))
 print(json.dumps(found))
 """
     found = run(code, tmp_path)
-    assert len(found) == 6
+    assert len(found) == 5
     assert all(what == [] for what in found.values()), found
 
 

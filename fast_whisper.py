@@ -1,0 +1,502 @@
+"""A Whisper checkpoint's weights in the form that computes fastest on this machine: mel, encoder, decoder.
+
+Knows: which precision and which kernels are fast here, and that weights are shared while caches are not.
+Does not know: windows, temperatures, timestamps, text; that is in decoding.py.
+
+- The encoder computes in bfloat16 and the decoder's weights are int8, where this machine is faster that way.
+- A decoder step is a few hundred small operators on preallocated tensors: no cache classes, no hooks.
+
+Source of the architecture: openai/whisper `audio.py` and `model.py`; of the weights: `WhisperForConditionalGeneration`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  # torch's own name for it
+from torch import Tensor
+
+from audio import SAMPLING_RATE
+
+if TYPE_CHECKING:
+    from transformers import WhisperForConditionalGeneration, WhisperTokenizer
+
+    from checkpoints import Whisper
+
+N_FFT = 400  # samples: 25 ms
+HOP = 160  # samples: 10 ms, one mel frame
+N_SAMPLES_PER_POSITION = 2 * HOP  # the second convolution halves the mel frames: 50 encoder positions a second
+WINDOW_SECONDS = 30.0  # Whisper hears 30 s at a time
+ATTENTION_ROWS = 128  # queries at once in the encoder: their scores stay in the second-level cache
+
+N_THREADS = torch.get_num_threads()  # for the encoder
+# A decoder step is some sixty parallel regions of microseconds. On two free cores they take 0.7 of the time of one; where
+# the second core is busy, regions wait for the scheduler, and a step takes many times as long.
+STEP_THREADS = min(2, N_THREADS)
+STALL_SECONDS = 0.0005  # a parallel region that takes this long waited for a core
+
+Linear = Callable[[Tensor], Tensor]
+Norm = Callable[[Tensor], Tensor]
+
+
+# --- linear layers ------------------------------------------------------------------------------------------------
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    """The fastest of a few runs."""
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times[2:])
+
+
+def _float_linear(weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Linear:
+    weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
+    return lambda x: F.linear(x, weight, bias)
+
+
+def _int8_linear(weight: Tensor, bias: Tensor | None) -> Linear:
+    """y = x W^T + b with W in int8, one scale per output, and x quantised on the fly, one scale per row.
+
+    Rows do not share a scale: what is decoded beside a window never changes its text. Two kernels, both what torchao and
+    inductor lower to: a step's one row is a matrix times vector, which `_int_mm` does in half the time of a packed
+    product; more rows take the packed one, which is up to four times faster there.
+    """
+    n_out, n_in = weight.shape
+    scale = weight.abs().amax(1).clamp_min(1e-8).float() / 127
+    quantised = (weight / scale[:, None]).round().to(torch.int8)
+    packed = torch.ops.onednn.qlinear_prepack(quantised, None)
+    transposed = quantised.t()  # a view: rows of W stay contiguous, as the vector product wants them
+    zeros = torch.zeros(n_out, dtype=torch.int64)
+    bias = torch.zeros(n_out) if bias is None else bias.float()
+
+    def linear(x: Tensor) -> Tensor:
+        rows = x.reshape(-1, n_in)
+        row_scale = rows.abs().amax(1, keepdim=True).div_(127)  # never 0 after a norm, an attention or an MLP
+        levels = (rows / row_scale).round_()
+        if len(rows) == 1:
+            y = torch._int_mm(levels.to(torch.int8), transposed).mul(row_scale)
+            return torch.addcmul(bias, y, scale).view(*x.shape[:-1], n_out)
+        unsigned = levels.add_(128).to(torch.uint8)
+        y = torch.ops.onednn.qlinear_pointwise(unsigned, 1.0, 128, packed, scale, zeros, None, 1.0, 0, torch.float32, "none", [], "")
+        return torch.addcmul(bias, y, row_scale).view(*x.shape[:-1], n_out)
+
+    return linear
+
+
+def _faster_in_bfloat16() -> bool:
+    """Whether this CPU has instructions for it: without, bfloat16 is slower than float32."""
+    x, y = torch.randn(512, 512), torch.randn(512, 512, dtype=torch.bfloat16)
+    return _seconds(lambda: y @ y) < 0.8 * _seconds(lambda: x @ x)
+
+
+def _faster_in_int8() -> bool:
+    """Whether a decoder step's matrix times vector is, and right. Its weights are larger than a cache, as a real step's."""
+    weight, x = torch.randn(16384, 512), torch.randn(2, 512)
+    try:
+        float32, int8 = _float_linear(weight, None, torch.float32), _int8_linear(weight, None)
+        errors = [(int8(rows) - float32(rows)).norm() / float32(rows).norm() for rows in (x[:1], x)]
+        return max(errors) < 0.05 and _seconds(lambda: int8(x[:1])) < _seconds(lambda: float32(x[:1]))
+    except (AttributeError, RuntimeError):  # neither kernel is public: a future torch may do without them
+        return False
+
+
+# --- the model ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _EncoderLayer:
+    attention_norm: Norm
+    qkv: Linear  # fused; queries are scaled already
+    attention_out: Linear
+    mlp_norm: Norm
+    fc1: Linear
+    fc2: Linear
+
+
+@dataclass(frozen=True, eq=False)
+class _DecoderLayer:
+    attention_norm: Norm
+    qkv: Linear
+    attention_out: Linear
+    cross_norm: Norm
+    cross_q: Linear
+    cross_out: Linear
+    mlp_norm: Norm
+    fc1: Linear
+    fc2: Linear
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The special tokens of one checkpoint."""
+
+    start: int  # <|startoftranscript|>
+    end: int  # <|endoftext|>; every text token is below it
+    previous: int  # <|startofprev|>
+    no_speech: int
+    no_timestamps: int
+    first_timestamp: int  # <|0.00|>
+    max_initial_timestamp: int  # the last timestamp that a window may begin with
+    languages: dict[str, int]  # by code; empty for an English-only checkpoint
+    tasks: dict[str, int]  # as above
+    suppressed: tuple[int, ...]
+    suppressed_first: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FastWhisper:
+    """A Whisper checkpoint prepared for `decode`. Read-only: any number of threads may share it."""
+
+    device: torch.device
+    encoder_dtype: torch.dtype
+    decoder_dtype: torch.dtype  # of activations and caches
+    n_heads: int  # of either side: every Whisper has as many here as there
+    n_positions: int  # tokens that a decoder can hold: 448
+    mel_filters: Tensor  # float32, (n_mels, 201)
+    mel_window: Tensor  # float32, (400,)
+    convolutions: tuple[tuple[Tensor, Tensor], ...]
+    encoder_positions: Tensor  # (1500, d)
+    encoder_layers: tuple[_EncoderLayer, ...]
+    encoder_norm: Norm
+    cross_kv: Linear  # the keys and values of every decoder layer at once
+    token_embeddings: Tensor  # (n_vocabulary, d)
+    decoder_positions: Tensor  # (448, d)
+    decoder_layers: tuple[_DecoderLayer, ...]
+    decoder_norm: Norm
+    vocabulary: Linear
+    suppress: Tensor  # (n_vocabulary,): 0 or -inf
+    suppress_first: Tensor  # as above, for the first token of a window
+    alignment_heads: tuple[tuple[int, int], ...]  # (layer, head)
+    tokens: Tokens
+    tokenizer: WhisperTokenizer
+
+
+def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer, mel_filters: np.ndarray) -> FastWhisper:
+    """The fast form of a checkpoint. `model` is not needed afterwards.
+
+    Args:
+        model: any size of Whisper, on the device where it is to run; its own dtype on CUDA is kept.
+        mel_filters: (201, n_mels), as `WhisperFeatureExtractor.mel_filters` has them.
+    """
+    config, device = model.config, model.device
+    on_cpu = device.type == "cpu"
+    # 1. What computes fastest here.
+    with torch.inference_mode(), threads(1):
+        encoder_dtype = (torch.bfloat16 if _faster_in_bfloat16() else torch.float32) if on_cpu else model.dtype
+        decoder_dtype = torch.float32 if on_cpu else model.dtype
+        int8 = on_cpu and _faster_in_int8()
+
+    # 2. Every layer as a plain function.
+    def norm(module: torch.nn.LayerNorm, dtype: torch.dtype) -> Norm:
+        shape, weight, bias = module.normalized_shape, module.weight.to(dtype), module.bias.to(dtype)
+        return lambda x: F.layer_norm(x, shape, weight, bias)
+
+    def encoder(weight: Tensor, bias: Tensor) -> Linear:
+        return _float_linear(weight, bias, encoder_dtype)
+
+    def decoder(weight: Tensor, bias: Tensor | None) -> Linear:
+        return _int8_linear(weight, bias) if int8 else _float_linear(weight, bias, decoder_dtype)
+
+    with torch.inference_mode():
+        encoder_layers = tuple(
+            _EncoderLayer(
+                norm(layer.self_attn_layer_norm, encoder_dtype),
+                encoder(*_fused_qkv(layer.self_attn)),
+                encoder(layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
+                norm(layer.final_layer_norm, encoder_dtype),
+                encoder(layer.fc1.weight, layer.fc1.bias),
+                encoder(layer.fc2.weight, layer.fc2.bias),
+            )
+            for layer in model.model.encoder.layers
+        )
+        decoder_layers = tuple(
+            _DecoderLayer(
+                norm(layer.self_attn_layer_norm, decoder_dtype),
+                decoder(*_fused_qkv(layer.self_attn)),
+                decoder(layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
+                norm(layer.encoder_attn_layer_norm, decoder_dtype),
+                decoder(*_scaled_q(layer.encoder_attn)),
+                decoder(layer.encoder_attn.out_proj.weight, layer.encoder_attn.out_proj.bias),
+                norm(layer.final_layer_norm, decoder_dtype),
+                decoder(layer.fc1.weight, layer.fc1.bias),
+                decoder(layer.fc2.weight, layer.fc2.bias),
+            )
+            for layer in model.model.decoder.layers
+        )
+        cross = [layer.encoder_attn for layer in model.model.decoder.layers]
+        cross_weight = torch.cat([part for a in cross for part in (a.k_proj.weight, a.v_proj.weight)])
+        cross_bias = torch.cat([part for a in cross for part in (torch.zeros_like(a.v_proj.bias), a.v_proj.bias)])
+        tokens = _special_tokens(model.generation_config)
+        side = model.model.encoder
+        return FastWhisper(
+            device=device,
+            encoder_dtype=encoder_dtype,
+            decoder_dtype=decoder_dtype,
+            n_heads=config.encoder_attention_heads,
+            n_positions=config.max_target_positions,
+            mel_filters=torch.from_numpy(np.ascontiguousarray(mel_filters.T, dtype=np.float32)).to(device),
+            mel_window=torch.hann_window(N_FFT, device=device),
+            convolutions=tuple((c.weight.to(encoder_dtype), c.bias.to(encoder_dtype)) for c in (side.conv1, side.conv2)),
+            encoder_positions=side.embed_positions.weight.to(encoder_dtype),
+            encoder_layers=encoder_layers,
+            encoder_norm=norm(side.layer_norm, encoder_dtype),
+            cross_kv=encoder(cross_weight, cross_bias),
+            token_embeddings=model.model.decoder.embed_tokens.weight.to(torch.float16),
+            decoder_positions=model.model.decoder.embed_positions.weight.to(decoder_dtype),
+            decoder_layers=decoder_layers,
+            decoder_norm=norm(model.model.decoder.layer_norm, decoder_dtype),
+            vocabulary=decoder(model.proj_out.weight, None),
+            suppress=_mask(config.vocab_size, tokens.suppressed).to(device),
+            suppress_first=_mask(config.vocab_size, tokens.suppressed_first).to(device),
+            alignment_heads=_alignment_heads(model),
+            tokens=tokens,
+            tokenizer=tokenizer,
+        )
+
+
+def _fused_qkv(attention: Any) -> tuple[Tensor, Tensor]:
+    """Queries, keys and values in one weight; queries scaled by 1/sqrt(head size) and keys with the bias they lack."""
+    q_weight, q_bias = _scaled_q(attention)
+    weight = torch.cat([q_weight, attention.k_proj.weight, attention.v_proj.weight])
+    return weight, torch.cat([q_bias, torch.zeros_like(q_bias), attention.v_proj.bias])
+
+
+def _scaled_q(attention: Any) -> tuple[Tensor, Tensor]:
+    return attention.q_proj.weight * attention.scaling, attention.q_proj.bias * attention.scaling
+
+
+def _special_tokens(generation_config: Any) -> Tokens:
+    """From the checkpoint's generation config; <|nospeech|> precedes <|notimestamps|> in every Whisper."""
+    no_timestamps = int(generation_config.no_timestamps_token_id)
+    languages = getattr(generation_config, "lang_to_id", None) or {}
+    end = generation_config.eos_token_id
+    return Tokens(
+        start=int(generation_config.decoder_start_token_id),
+        end=int(end[0] if isinstance(end, list) else end),
+        previous=int(getattr(generation_config, "prev_sot_token_id", None) or no_timestamps - 2),
+        no_speech=no_timestamps - 1,
+        no_timestamps=no_timestamps,
+        first_timestamp=no_timestamps + 1,
+        max_initial_timestamp=no_timestamps + 1 + int(getattr(generation_config, "max_initial_timestamp_index", None) or 50),
+        languages={token.strip("<|>"): int(index) for token, index in languages.items()},
+        tasks={task: int(index) for task, index in (getattr(generation_config, "task_to_id", None) or {}).items()},
+        suppressed=tuple(
+            sorted(
+                {
+                    *(generation_config.suppress_tokens or ()),
+                    # what only ever belongs to a prompt: <|startoftranscript|>, languages, tasks ... <|nospeech|>
+                    *range(int(generation_config.decoder_start_token_id), no_timestamps),
+                }
+            )
+        ),
+        suppressed_first=tuple(generation_config.begin_suppress_tokens or ()),
+    )
+
+
+def _alignment_heads(model: WhisperForConditionalGeneration) -> tuple[tuple[int, int], ...]:
+    """The heads that attend where a word is said; where nobody measured them, all of the upper half of the layers."""
+    heads = getattr(model.generation_config, "alignment_heads", None)
+    if heads:
+        return tuple((int(layer), int(head)) for layer, head in heads)
+    n_layers, n_heads = model.config.decoder_layers, model.config.decoder_attention_heads
+    return tuple((layer, head) for layer in range(n_layers // 2, n_layers) for head in range(n_heads))
+
+
+def _mask(size: int, tokens: Sequence[int]) -> Tensor:
+    mask = torch.zeros(size)
+    mask[list(tokens)] = -torch.inf
+    return mask
+
+
+_prepared: weakref.WeakKeyDictionary[Whisper, FastWhisper] = weakref.WeakKeyDictionary()
+_preparing = threading.Lock()
+
+
+def fast(whisper: Whisper) -> FastWhisper:
+    """The fast form of a loaded checkpoint: made on the first call, shared by all later ones."""
+    with _preparing:
+        if whisper not in _prepared:
+            _prepared[whisper] = prepare(whisper.model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
+        return _prepared[whisper]
+
+
+@contextmanager
+def threads(n_threads: int) -> Iterator[None]:
+    """This thread's operators on `n_threads` cores.
+
+    The count is put back to N_THREADS, not to what it was: another decode may be between its own two settings.
+    """
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(N_THREADS)
+
+
+_n_decoding = 0  # decodes in this process at this moment
+_counting = threading.Lock()
+
+
+@contextmanager
+def counted() -> Iterator[None]:
+    """Counts a decode while it runs."""
+    global _n_decoding
+    with _counting:
+        _n_decoding += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _n_decoding -= 1
+
+
+def is_shared() -> bool:
+    """Whether another decode runs at this moment."""
+    return _n_decoding > 1
+
+
+def free_threads() -> int:
+    """How many threads this decode should have now: N_THREADS where a second core is idle, else one.
+
+    Where it is not, even the encoder is up to ten times as slow on two threads as on one.
+    """
+    if N_THREADS == 1 or is_shared():
+        return 1
+    x = torch.zeros(1 << 17)  # elements enough for torch to share an addition
+    with threads(N_THREADS):
+        x.add_(1)  # wakes the threads
+        for _ in range(4):
+            start = time.perf_counter()
+            x.add_(1)
+            if time.perf_counter() - start > STALL_SECONDS:
+                return 1
+    return N_THREADS
+
+
+# --- waveform -> encoder ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What the decoder attends to, for each of its layers, in the encoder's dtype: half the memory to read at each step."""
+
+    keys: tuple[Tensor, ...]  # (n_windows, n_heads, n_positions, head)
+    values: tuple[Tensor, ...]  # as above
+
+    def window(self, index: int) -> Heard:
+        return Heard(tuple(k[index : index + 1] for k in self.keys), tuple(v[index : index + 1] for v in self.values))
+
+
+def log_mel(fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], n_samples: int) -> Tensor:
+    """float32, (n_windows, n_mels, n_samples // 160): what `WhisperFeatureExtractor` gives, without its 30 s."""
+    padded = np.zeros((len(waveforms), n_samples), np.float32)
+    for row, waveform in zip(padded, waveforms, strict=True):
+        row[: len(waveform)] = waveform[:n_samples]
+    audio = torch.from_numpy(padded).to(fast_whisper.device)
+    spectrum = torch.stft(audio, N_FFT, HOP, window=fast_whisper.mel_window, return_complex=True)[..., :-1]
+    power = torch.view_as_real(spectrum).square().sum(-1)
+    mel = (fast_whisper.mel_filters @ power).clamp_min_(1e-10).log10_()
+    return torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8).add_(4).div_(4)
+
+
+def encode(fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], padding_seconds: float | None) -> Heard:
+    """Waveforms of at most 30 s each, all padded to the longest and `padding_seconds` of silence."""
+    # 1. As little silence as may be, in whole encoder positions.
+    n_samples = int(WINDOW_SECONDS * SAMPLING_RATE)
+    if padding_seconds is not None:
+        longest = max(map(len, waveforms)) + int(padding_seconds * SAMPLING_RATE)
+        n_samples = min(n_samples, -(-longest // N_SAMPLES_PER_POSITION) * N_SAMPLES_PER_POSITION)
+    x = log_mel(fast_whisper, waveforms, n_samples).to(fast_whisper.encoder_dtype)
+    # 2. The convolutions.
+    for stride, (weight, bias) in enumerate(fast_whisper.convolutions, start=1):
+        x = F.gelu(F.conv1d(x, weight, bias, stride=stride, padding=1))
+    x = x.transpose(1, 2) + fast_whisper.encoder_positions[: x.shape[2]]
+    # 3. The layers.
+    for layer in fast_whisper.encoder_layers:
+        q, k, v = _heads(layer.qkv(layer.attention_norm(x)), 3, fast_whisper.n_heads)
+        x = x + layer.attention_out(_merged(_encoder_attention(q, k, v)))
+        x = x + layer.fc2(F.gelu(layer.fc1(layer.mlp_norm(x))))
+    # 4. What every decoder layer will ask for, once.
+    kv = fast_whisper.cross_kv(fast_whisper.encoder_norm(x))
+    parts = _heads(kv, 2 * len(fast_whisper.decoder_layers), fast_whisper.n_heads)
+    return Heard(
+        tuple(keys.contiguous() for keys in parts[0::2]),
+        tuple(values.contiguous() for values in parts[1::2]),
+    )
+
+
+def _heads(x: Tensor, n_parts: int, n_heads: int) -> list[Tensor]:
+    """(n_windows, n, n_parts * d) -> n_parts times (n_windows, n_heads, n, d // n_heads)."""
+    n_windows, n, size = x.shape
+    return list(x.view(n_windows, n, n_parts, n_heads, size // n_parts // n_heads).permute(2, 0, 3, 1, 4).unbind(0))
+
+
+def _merged(x: Tensor) -> Tensor:
+    """The inverse for one part: (n_windows, n_heads, n, head) -> (n_windows, n, d)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def _encoder_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax(q k^T) v. In bfloat16 on a CPU, torch's own attention computes as slowly as in float32; products do not."""
+    if q.dtype != torch.bfloat16 or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, scale=1.0)
+    k, v = k.transpose(2, 3).contiguous(), v.contiguous()
+    return torch.cat([(rows @ k).softmax(-1) @ v for rows in q.split(ATTENTION_ROWS, dim=2)], dim=2)
+
+
+# --- decoder ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Decoder:
+    """One decode's own state beside the shared weights: what it attends to and the tokens so far."""
+
+    fast_whisper: FastWhisper
+    heard: Heard
+    keys: list[Tensor]  # per layer, (n_windows, n_heads, n_positions, head), filled up to n_tokens
+    values: list[Tensor]
+    n_tokens: int = 0
+
+    @classmethod
+    def new(cls, fast_whisper: FastWhisper, heard: Heard, n_positions: int) -> Decoder:
+        n_windows, n_heads, _, head = heard.values[0].shape
+        shape = (2, len(heard.keys), n_windows, n_heads, min(n_positions, fast_whisper.n_positions), head)
+        keys, values = torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
+        return cls(fast_whisper, heard, list(keys), list(values))
+
+    def __call__(self, tokens: Tensor, attended: dict[int, Tensor] | None = None) -> Tensor:
+        """The states after `tokens`, int64 (n_windows, n), which follow those before: (n_windows, n, d), normalised.
+
+        Args:
+            attended: if given, gets the queries that each layer asks the encoder's keys.
+        """
+        whisper, start, n = self.fast_whisper, self.n_tokens, tokens.shape[1]
+        end = self.n_tokens = start + n
+        x = whisper.token_embeddings[tokens].to(whisper.decoder_dtype) + whisper.decoder_positions[start:end]
+        mask = None
+        if n > 1:
+            mask = torch.ones(n, end, dtype=torch.bool, device=x.device).tril(start)
+        for index, layer in enumerate(whisper.decoder_layers):
+            q, k, v = _heads(layer.qkv(layer.attention_norm(x)), 3, whisper.n_heads)
+            keys, values = self.keys[index], self.values[index]
+            keys[:, :, start:end], values[:, :, start:end] = k, v
+            attention = F.scaled_dot_product_attention(q, keys[:, :, :end], values[:, :, :end], attn_mask=mask, scale=1.0)
+            x = x + layer.attention_out(_merged(attention))
+            (q,) = _heads(layer.cross_q(layer.cross_norm(x)), 1, whisper.n_heads)
+            if attended is not None:
+                attended[index] = q
+            weights = (q.to(whisper.encoder_dtype) @ self.heard.keys[index].mT).softmax(-1)
+            x = x + layer.cross_out(_merged(weights @ self.heard.values[index]).to(whisper.decoder_dtype))
+            x = x + layer.fc2(F.gelu(layer.fc1(layer.mlp_norm(x))))
+        return whisper.decoder_norm(x)

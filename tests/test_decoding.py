@@ -1,0 +1,163 @@
+"""The fast path against the tutorial's pipeline, and its rules by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import decoding
+from alignment import align
+from audio import SAMPLING_RATE, load_audio
+from checkpoints import Settings, Whisper, load_whisper
+from fast_whisper import encode, fast, log_mel
+from tests.measures import word_error_rate
+from tests.sounds import CLIPS, PARAGRAPH, QUICK_BROWN_FOX, spoken
+
+
+@pytest.fixture(scope="module")
+def whisper() -> Whisper:
+    return load_whisper("openai/whisper-base", Settings(device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def fox() -> np.ndarray:
+    return load_audio(QUICK_BROWN_FOX)
+
+
+@pytest.fixture(scope="module")
+def paragraph() -> np.ndarray:
+    return spoken(PARAGRAPH)
+
+
+def test_both_engines_understand_the_same(whisper: Whisper, fox: np.ndarray) -> None:
+    texts = [decoding.decode(whisper, fox, language="en", engine=engine).text for engine in ("fast", "pipeline")]
+    assert word_error_rate(*texts) == 0
+
+
+def test_the_mel_is_the_feature_extractors(whisper: Whisper, fox: np.ndarray) -> None:
+    expected = whisper.feature_extractor(fox, sampling_rate=SAMPLING_RATE, return_tensors="pt").input_features[0]
+    mel = log_mel(fast(whisper), [fox], 30 * SAMPLING_RATE)[0]
+    assert mel.shape == expected.shape
+    assert torch.allclose(mel, expected, atol=1e-3)
+
+
+def test_the_encoder_agrees_with_transformers(whisper: Whisper, fox: np.ndarray) -> None:
+    features = whisper.feature_extractor(fox, sampling_rate=SAMPLING_RATE, return_tensors="pt").input_features
+    with torch.inference_mode():
+        states = whisper.model.model.encoder(features).last_hidden_state
+        expected = whisper.model.model.decoder.layers[0].encoder_attn.k_proj(states)[0]
+        keys = encode(fast(whisper), [fox], None).keys[0][0].transpose(0, 1).reshape(expected.shape).float()
+    assert float((keys - expected).norm() / expected.norm()) < 0.05, "bfloat16 keeps about two digits"
+
+
+def test_a_window_beside_others_gives_the_text_it_gives_alone(whisper: Whisper, fox: np.ndarray, paragraph: np.ndarray) -> None:
+    together = decoding.decode(whisper, paragraph, language="en")
+    spans = decoding.cut(paragraph)
+    alone = [decoding.decode(whisper, paragraph[start:end], language="en").text for start, end in spans]
+    assert len(spans) > 1
+    assert word_error_rate(" ".join(alone), together.text) <= 0.02
+
+
+def test_speech_after_a_long_pause_in_a_window_is_heard(whisper: Whisper, fox: np.ndarray, paragraph: np.ndarray) -> None:
+    pause = np.zeros(3 * SAMPLING_RATE, np.float32)
+    text = decoding.decode(whisper, np.concatenate([paragraph, pause, fox]), language="en").text
+    assert "lazy dog" in text.lower()
+
+
+def test_segments_are_in_order_and_within_the_audio(whisper: Whisper, paragraph: np.ndarray) -> None:
+    segments = decoding.decode(whisper, paragraph, language="en", timestamps=True).segments
+    times = [time for segment in segments for time in (segment.start, segment.end)]
+    assert times == sorted(times)
+    assert times[0] >= 0
+    assert times[-1] <= len(paragraph) / SAMPLING_RATE + 0.1
+
+
+def test_word_times_follow_the_words(whisper: Whisper, fox: np.ndarray) -> None:
+    shift = np.zeros(2 * SAMPLING_RATE, np.float32)
+    words = decoding.decode(whisper, fox, language="en", word_times=True).words
+    later = decoding.decode(whisper, np.concatenate([shift, fox]), language="en", word_times=True).words
+    assert "".join(word.text for word in words).split() == ["The", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog."]
+    assert [word.start for word in words] == sorted(word.start for word in words)
+    # The first word is not compared: its beginning takes in the silence before it.
+    assert [b.start - a.start for a, b in zip(words[1:], later[1:], strict=True)] == pytest.approx([2.0] * 8, abs=0.3)
+
+
+def test_a_forced_prefix_is_not_decoded_again(whisper: Whisper, fox: np.ndarray) -> None:
+    rest = decoding.decode(whisper, fox, language="en", prefix="The quick brown fox jumps").text
+    assert word_error_rate("over the lazy dog", rest) == 0
+
+
+def test_the_language_is_detected_on_the_way(whisper: Whisper) -> None:
+    for language in ("it", "fr", "es"):
+        clip = next((CLIPS / language).glob("pangrama.wav"))
+        assert decoding.decode(whisper, load_audio(clip)).language == language
+
+
+def test_threads_that_decode_at_once_give_what_they_give_alone(whisper: Whisper, fox: np.ndarray) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    clips = [fox, load_audio(CLIPS / "fr" / "pangrama.wav")] * 3
+    alone = [decoding.decode(whisper, clip).text for clip in clips]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda clip: decoding.decode(whisper, clip).text, clips)) == alone
+
+
+def test_an_english_only_checkpoint_takes_neither_language_nor_task(small_english_whisper: str, fox: np.ndarray) -> None:
+    whisper = load_whisper(small_english_whisper, Settings(device="cpu"))
+    decoded = decoding.decode(whisper, fox, language="en", temperatures=(0.0,), max_new_tokens=8)
+    assert decoded.language == "en", "its weights are random: what matters is that it decodes"
+
+
+def test_a_decode_that_loops_is_stopped_and_tried_hotter(whisper: Whisper, fox: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[float] = []
+    generate = decoding._generate
+
+    def looping(*args: object) -> list[decoding._Attempt]:
+        (attempt,) = generate(*args)  # type: ignore[arg-type]
+        tried.append(attempt.temperature)
+        return [replace(attempt, complete=False, compression_ratio=9.0) if attempt.temperature < 0.4 else attempt]
+
+    monkeypatch.setattr(decoding, "_generate", looping)
+    assert word_error_rate("The quick brown fox jumps over the lazy dog.", decoding.decode(whisper, fox, language="en").text) <= 0.3
+    assert tried == [0.0, 0.0, 0.2, 0.4], "first with all 30 s, then hotter"
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(4, 9))
+def test_a_phrase_over_and_over_is_a_loop(phrase: list[int], times: int) -> None:
+    tokens = phrase * max(times, -(-decoding.LOOP_TOKENS // len(phrase)))
+    assert 0 < decoding.loop_period([90, 91, 92, *tokens]) <= len(phrase)
+
+
+@given(st.lists(st.integers(0, 10_000), unique=True, max_size=100))
+def test_what_never_repeats_is_no_loop(tokens: list[int]) -> None:
+    assert decoding.loop_period(tokens) == 0
+    assert not decoding.repeats_itself(tokens)
+
+
+@given(st.integers(0, 200_000), st.integers(0, 3))
+def test_cuts_cover_everything_once_and_in_order(n: int, seed: int) -> None:
+    waveform = np.random.default_rng(seed).normal(0, 0.1, n * 10).astype(np.float32)
+    spans = decoding.cut(waveform)
+    assert spans[0][0] == 0
+    assert spans[-1][1] == len(waveform)
+    assert all(before[1] == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(end - start <= decoding.WINDOW_SECONDS * SAMPLING_RATE for start, end in spans)
+
+
+def test_a_cut_falls_into_the_pause() -> None:
+    waveform = np.random.default_rng(0).normal(0, 0.1, 40 * SAMPLING_RATE).astype(np.float32)
+    waveform[17 * SAMPLING_RATE : 18 * SAMPLING_RATE] = 0
+    ((_, first), *_) = decoding.cut(waveform)
+    assert 17 <= first / SAMPLING_RATE <= 18
+
+
+def test_alignment_follows_a_diagonal() -> None:
+    cost = np.ones((5, 20))
+    for row in range(5):
+        cost[row, row * 4 : row * 4 + 4] = 0
+    assert align(cost).tolist() == [0, 4, 8, 12, 16]
