@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from audio import SAMPLING_RATE, to_pcm16
-from checkpoints import Settings, find_voice, load_embedded_voice, load_speecht5
+from checkpoints import Settings, SpeechT5, find_voice, load_embedded_voice, load_speecht5
+
+if TYPE_CHECKING:
+    import torch
 
 Voice = Literal["SpeechT5", "embedded"]
 
 # SpeechT5's encoder has 600 positions for text, one a character, and dies past them; well under, it also speaks better.
 MAX_PIECE = 300  # characters
+PIECES_AT_ONCE = 4  # spoken together, in less than half the time that one after another takes
 PAUSE_SECONDS = 0.25  # between pieces: a breath between sentences
 
 
@@ -66,19 +70,31 @@ def default_voice(settings: Settings) -> Voice:
 
 def _speecht5(text: str, settings: Settings) -> np.ndarray:
     """float32, (n_samples,), 16 kHz: the course's `synthesise`, piece by piece."""
+    speecht5 = load_speecht5(settings)
+    # As its tokenizer normalises: one character may become eighteen, and counts as so many.
+    pieces = split_text(unicodedata.normalize("NFKC", text))
+    input_ids = [speecht5.processor(text=piece, return_tensors="pt")["input_ids"] for piece in pieces]
+    if settings.engine == "fast" and speecht5.model.device.type == "cpu" and str(speecht5.model.dtype) == "torch.float32":
+        import fast_speecht5
+
+        prepared = fast_speecht5.fast(speecht5)
+        spoken = []
+        for start in range(0, len(input_ids), PIECES_AT_ONCE):
+            spoken += fast_speecht5.generate_speech(prepared, input_ids[start : start + PIECES_AT_ONCE], speecht5.x_vector)
+    else:
+        spoken = [_generate_speech(speecht5, ids) for ids in input_ids]
+    pause = np.zeros(round(PAUSE_SECONDS * SAMPLING_RATE), np.float32)
+    return np.concatenate([part for speech in spoken for part in (speech, pause)][:-1])
+
+
+def _generate_speech(speecht5: SpeechT5, input_ids: torch.Tensor) -> np.ndarray:
+    """The course's own call."""
     import torch
 
-    speecht5 = load_speecht5(settings)
-    pause = np.zeros(round(PAUSE_SECONDS * SAMPLING_RATE), np.float32)
-    pieces: list[np.ndarray] = []
-    for piece in split_text(unicodedata.normalize("NFKC", text)):  # as its tokenizer does: one character may become eighteen
-        inputs = speecht5.processor(text=piece, return_tensors="pt")
-        with torch.inference_mode():
-            speech = speecht5.model.generate_speech(
-                inputs["input_ids"].to(speecht5.model.device), speecht5.x_vector, vocoder=speecht5.vocoder
-            )
-        pieces += [pause] * bool(pieces) + [speech.float().cpu().numpy()]
-    return np.concatenate(pieces)
+    with torch.inference_mode():
+        device = speecht5.model.device
+        speech = speecht5.model.generate_speech(input_ids.to(device), speecht5.x_vector, vocoder=speecht5.vocoder)
+        return speech.float().cpu().numpy()
 
 
 def split_text(text: str, max_characters: int = MAX_PIECE) -> list[str]:

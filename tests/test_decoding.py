@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_cuts_cover_everything_once_and_in_order(n: int, seed: int) -> None:
     spans = decoding.cut(waveform)
     assert spans[0][0] == 0
     assert spans[-1][1] == len(waveform)
-    assert all(before[1] == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
     assert all(end - start <= decoding.WINDOW_SECONDS * SAMPLING_RATE for start, end in spans)
 
 

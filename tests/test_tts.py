@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -21,7 +22,8 @@ from transformers import SpeechT5ForTextToSpeech
 
 import asr
 import checkpoints
-from checkpoints import CheckpointError, Settings, load_speecht5
+import fast_speecht5
+from checkpoints import CheckpointError, Engine, Settings, load_speecht5
 from tests import small_checkpoints
 from tests.measures import word_error_rate
 from tts import MAX_PIECE, TextError, default_voice, split_text, synthesise
@@ -56,9 +58,15 @@ def out_of_the_hubs_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
-    """The `input_ids` of every call of `generate_speech`, which goes on to do its work."""
+    """The `input_ids` of every sentence that either engine speaks, and goes on to speak."""
     calls: list[torch.Tensor] = []
-    generate_speech = SpeechT5ForTextToSpeech.generate_speech
+    generate_speech, fast_generate_speech = SpeechT5ForTextToSpeech.generate_speech, fast_speecht5.generate_speech
+
+    def listen_fast(prepared: fast_speecht5.PreparedSpeechT5, sentences: list[torch.Tensor], *args: torch.Tensor) -> list[np.ndarray]:
+        calls.extend(sentences)
+        return fast_generate_speech(prepared, sentences, *args)
+
+    monkeypatch.setattr(fast_speecht5, "generate_speech", listen_fast)
 
     def listen(self: SpeechT5ForTextToSpeech, input_ids: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
         calls.append(input_ids)
@@ -85,8 +93,9 @@ def test_speecht5_dies_past_its_600_positions(speecht5: Settings) -> None:
         loaded.model.generate_speech(inputs["input_ids"], loaded.x_vector, vocoder=loaded.vocoder)
 
 
-def test_a_text_past_the_limit_is_spoken_to_its_end(speecht5: Settings, heard: list[torch.Tensor]) -> None:
-    sampling_rate, speech = synthesise(LONG_TEXT, settings=speecht5)
+@pytest.mark.parametrize("engine", ["fast", "pipeline"])
+def test_a_text_past_the_limit_is_spoken_to_its_end(speecht5: Settings, heard: list[torch.Tensor], engine: Engine) -> None:
+    sampling_rate, speech = synthesise(LONG_TEXT, settings=replace(speecht5, engine=engine))
     assert sampling_rate == 16_000
     tokenizer = load_speecht5(speecht5).processor.tokenizer
     spoken = [tokenizer.decode(input_ids[0], skip_special_tokens=True).strip() for input_ids in heard]

@@ -1,0 +1,340 @@
+"""SpeechT5 text-to-speech on a CPU: the same speech as transformers' `generate_speech`, several times sooner.
+
+Knows SpeechT5ForTextToSpeech, SpeechT5HifiGan and their arithmetic. Knows nothing of text, tokenizers, voices or files.
+
+Where the time goes, and what is done about it, in order of size:
+
+1. One decoder step reads 50 million weights for two frames of 16 ms. They are packed once into oneDNN's layout, in bfloat16 where the
+   processor multiplies it: half the memory traffic, and none of the slow gemv.
+2. transformers runs the prenet over all past frames at every step and copies its key-value caches to grow them. Here one frame goes
+   through, into caches allocated once.
+3. The vocoder is about a third of what is left. Its narrow convolutions are several times faster channels-last. It stays float32.
+
+Source of the arithmetic: transformers `modeling_speecht5.py`, `_generate_speech`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  # torch's own name for it
+from torch import Tensor, nn
+from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan
+
+if TYPE_CHECKING:
+    from checkpoints import SpeechT5
+
+FIRST_PIECE = 32  # frames: 0.5 s of speech, in which the next piece, twice as long, gets ready
+Linear = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class _DecoderLayer:
+    self_qkv: Linear
+    self_out: Linear
+    cross_q: Linear
+    cross_kv: Linear
+    cross_out: Linear
+    widen: Linear  # with its GELU
+    narrow: Linear
+    norms: tuple[nn.LayerNorm, nn.LayerNorm, nn.LayerNorm]  # after self-attention, cross-attention, feed-forward
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSpeechT5:
+    """SpeechT5 with the weights of its frame loop packed. `model` and `vocoder` are as they came and stay usable."""
+
+    model: SpeechT5ForTextToSpeech
+    vocoder: SpeechT5HifiGan
+    prenet: tuple[Linear, ...]  # mel -> hidden, one per layer; float32, like everything that touches a mel directly
+    prenet_final: Linear
+    prenet_voice: Linear  # joins the voice in
+    encoder: Any
+    layers: tuple[_DecoderLayer, ...]
+    mel_and_stop: Linear
+    fast_vocoder: SpeechT5HifiGan
+    reach: int  # frames on either side that a frame of speech depends on, through postnet and vocoder
+
+
+def fastest_dtype() -> torch.dtype:
+    """bfloat16 where the processor multiplies it; float32 elsewhere, where emulating bfloat16 would be slower."""
+    # oneDNN's own answer is yes on any AVX-512, and then it emulates.
+    can = torch.cpu.get_capabilities()
+    return torch.bfloat16 if can.get("avx512_bf16") or can.get("amx_bf16") else torch.float32
+
+
+@torch.inference_mode()
+def prepare(
+    model: SpeechT5ForTextToSpeech,
+    vocoder: SpeechT5HifiGan,
+    dtype: torch.dtype | None = None,
+    vocoder_dtype: torch.dtype = torch.float32,
+) -> PreparedSpeechT5:
+    """Pack the weights, once after loading.
+
+    `dtype` is that of the decoder's 50 million weights: None takes the fastest, torch.float32 repeats transformers.
+
+    Raises ValueError if a model is not in float32.
+    """
+    for name, module in (("SpeechT5", model), ("The vocoder", vocoder)):
+        if module.dtype != torch.float32:
+            raise ValueError(f"{name} holds {module.dtype}. Load it with dtype=torch.float32.")
+        module.eval()
+    dtype = dtype or fastest_dtype()
+
+    def decoder_layer(layer: Any) -> _DecoderLayer:
+        own, cross, feed_forward = layer.self_attn, layer.encoder_attn, layer.feed_forward
+        return _DecoderLayer(
+            self_qkv=_packed(_joined(own.q_proj, own.k_proj, own.v_proj), dtype),
+            self_out=_packed(own.out_proj, dtype),
+            cross_q=_packed(cross.q_proj, dtype),
+            cross_kv=_packed(_joined(cross.k_proj, cross.v_proj), dtype),
+            cross_out=_packed(cross.out_proj, dtype),
+            widen=_packed(feed_forward.intermediate_dense, dtype, "gelu"),
+            narrow=_packed(feed_forward.output_dense, dtype),
+            norms=(layer.self_attn_layer_norm, layer.encoder_attn_layer_norm, layer.final_layer_norm),
+        )
+
+    decoder, postnet = model.speecht5.decoder, model.speech_decoder_postnet
+    return PreparedSpeechT5(
+        model=model,
+        vocoder=vocoder,
+        prenet=tuple(_packed(each, torch.float32, "relu") for each in decoder.prenet.layers),
+        prenet_final=_packed(decoder.prenet.final_layer, torch.float32),
+        prenet_voice=_packed(decoder.prenet.speaker_embeds_layer, torch.float32, "relu"),
+        encoder=_swapped(model.speecht5.encoder, nn.Linear, lambda linear: _PackedLinear(linear, dtype)),
+        layers=tuple(decoder_layer(each) for each in decoder.wrapped_decoder.layers),
+        mel_and_stop=_packed(_joined(postnet.feat_out, postnet.prob_out), torch.float32),
+        fast_vocoder=_swapped(vocoder, (nn.Conv1d, nn.ConvTranspose1d), lambda conv: _ChannelsLastConv(conv, vocoder_dtype)),
+        reach=_postnet_reach(model) + _vocoder_reach(vocoder),
+    )
+
+
+_prepared: weakref.WeakKeyDictionary[SpeechT5, PreparedSpeechT5] = weakref.WeakKeyDictionary()
+_preparing = threading.Lock()
+
+
+def fast(speecht5: SpeechT5) -> PreparedSpeechT5:
+    """The fast form of a loaded checkpoint: made on the first call, shared by all later ones."""
+    with _preparing:
+        if speecht5 not in _prepared:
+            _prepared[speecht5] = prepare(speecht5.model, speecht5.vocoder)
+        return _prepared[speecht5]
+
+
+def generate_speech(prepared: PreparedSpeechT5, sentences: Sequence[Tensor], x_vector: Tensor, **limits: float) -> list[np.ndarray]:
+    """Speak one or several sentences at once: what `stream_speech` does, with its arguments, in one piece each.
+
+    Returns one waveform per sentence: float32, shape (n_samples,), 16 kHz mono.
+    """
+    waveforms = dict(stream_speech(prepared, sentences, x_vector, first_piece=None, **limits))
+    return [waveforms[index] for index in range(len(sentences))]
+
+
+@torch.inference_mode()
+def stream_speech(
+    prepared: PreparedSpeechT5,
+    sentences: Sequence[Tensor],
+    x_vector: Tensor,
+    *,
+    first_piece: int | None = FIRST_PIECE,
+    **limits: float,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Speak sentences at once, handing out every piece of speech as soon as later frames can no longer change it.
+
+    Args:
+        sentences: token ids, int64, shape (n_tokens,) each, without padding.
+        x_vector: the voice, float32, shape (1, 512).
+        first_piece: frames of 16 ms in a sentence's first piece; each later one is twice as long as the one before.
+            None hands out whole sentences, which costs less altogether.
+        limits: threshold, minlenratio and maxlenratio, as in transformers' `generate_speech`.
+
+    Yields (index of the sentence, waveform piece: float32, shape (n_samples,), 16 kHz mono). The pieces of a sentence
+    joined are its waveform, exactly as without pieces.
+    """
+    frames: list[list[Tensor]] = [[] for _ in sentences]
+    n_spoken = [0] * len(sentences)
+    piece = [first_piece or math.inf] * len(sentences)
+
+    for spectra, running, finished in _decode(prepared, sentences, x_vector, **limits):
+        for index in running:
+            frames[index].append(spectra[index])
+            n_frames = len(frames[index]) * spectra.size(1)
+            is_last = index in finished
+            if not is_last and n_frames < n_spoken[index] + piece[index] + prepared.reach:
+                continue
+            stop = n_frames if is_last else n_frames - prepared.reach
+            yield index, _speak(prepared, torch.cat(frames[index]), n_spoken[index], stop)
+            n_spoken[index] = stop
+            piece[index] *= 2
+
+
+def _speak(prepared: PreparedSpeechT5, mel: Tensor, start: int, stop: int) -> np.ndarray:
+    """Frames [start, stop) of a mel before its postnet, shape (n_frames, 80), as waveform, heard in their context."""
+    first = max(0, start - prepared.reach)
+    mel = prepared.model.speech_decoder_postnet.postnet(mel[None, first : stop + prepared.reach])
+    waveform = prepared.fast_vocoder(mel)[0]
+    hop = waveform.numel() // mel.size(1)
+    return waveform[(start - first) * hop : (stop - first) * hop].numpy()
+
+
+def _decode(
+    prepared: PreparedSpeechT5,
+    sentences: Sequence[Tensor],
+    x_vector: Tensor,
+    threshold: float = 0.5,
+    minlenratio: float = 0.0,
+    maxlenratio: float = 20.0,
+) -> Iterator[tuple[Tensor, list[int], set[int]]]:
+    """The frame loop. Yields (mel frames (n_sentences, 2, 80), sentences still running, those of them that end here).
+
+    The ratios count by each sentence's own length, where transformers takes the longest of the batch: company does
+    not change what a sentence says. A sentence that ended is decoded on, unheard, until all have; at a few sentences
+    a row costs far less than moving the caches would.
+    """
+    config, prenet = prepared.model.config, prepared.model.speecht5.decoder.prenet
+    n_sentences, n_heads, n_bins = len(sentences), config.decoder_attention_heads, config.num_mel_bins
+    lengths = [sentence.numel() for sentence in sentences]
+    shortest = [int(length * minlenratio / config.reduction_factor) for length in lengths]
+    longest = [max(1, int(length * maxlenratio / config.reduction_factor)) for length in lengths]
+    n_steps = min(max(longest), config.max_speech_positions)
+
+    # 1. Encode, and project the keys and values that every step will look at.
+    input_ids = nn.utils.rnn.pad_sequence([s.view(-1) for s in sentences], True, config.pad_token_id)
+    is_text = torch.arange(input_ids.size(1)) < torch.tensor(lengths)[:, None]
+    encoded = prepared.encoder(input_ids, attention_mask=is_text.int()).last_hidden_state
+    cross_mask = None if is_text.all() else is_text[:, None, None]
+
+    def heads(projected: Tensor) -> Tensor:
+        return projected.view(n_sentences, -1, n_heads, config.hidden_size // n_heads).transpose(1, 2)
+
+    cross = [[heads(each).contiguous() for each in layer.cross_kv(encoded).chunk(2, dim=-1)] for layer in prepared.layers]
+
+    # 2. Memory only becomes real where it is written, so room for the longest speech costs nothing.
+    room = (len(prepared.layers), 2, n_sentences, n_heads, n_steps, config.hidden_size // n_heads)
+    cache = torch.empty(room)
+    voice = F.normalize(x_vector).expand(n_sentences, -1)
+    positions = prenet.encode_positions.alpha * prenet.encode_positions.pe[0, :n_steps]
+    dropout = config.speech_decoder_prenet_dropout
+
+    mel = torch.zeros(n_sentences, n_bins)
+    running = list(range(n_sentences))
+    for step in range(n_steps):
+        # 3. Prenet. Its dropout stays on in inference, by design, and is one mask for all sentences. transformers
+        #    draws one for every past frame too, and uses the last.
+        hidden = mel
+        for linear in prepared.prenet:
+            hidden = linear(hidden)
+            hidden = hidden * torch.empty(hidden.size(-1)).bernoulli_(dropout) / (1 - dropout)
+        hidden = prepared.prenet_final(hidden) + positions[step]
+        hidden = prepared.prenet_voice(torch.cat([hidden, voice], dim=-1))
+
+        # 4. Decoder layers, one frame wide. Only the weights may be bfloat16: attention to one query in bfloat16 is
+        #    seven times slower than in float32, and it is the sums that would lose by it.
+        for layer, (keys, values), (cross_keys, cross_values) in zip(prepared.layers, cache, cross, strict=True):
+            query, key, value = layer.self_qkv(hidden).view(n_sentences, 3, n_heads, -1).unbind(1)
+            keys[:, :, step], values[:, :, step] = key, value
+            seen = F.scaled_dot_product_attention(query[:, :, None], keys[:, :, : step + 1], values[:, :, : step + 1])
+            hidden = layer.norms[0](hidden + layer.self_out(seen.view(n_sentences, -1)))
+            query = heads(layer.cross_q(hidden))
+            seen = F.scaled_dot_product_attention(query, cross_keys, cross_values, attn_mask=cross_mask)
+            hidden = layer.norms[1](hidden + layer.cross_out(seen.view(n_sentences, -1)))
+            hidden = layer.norms[2](hidden + layer.narrow(layer.widen(hidden)))
+
+        # 5. Two mel frames, and whether each sentence is over.
+        spectra, stop = prepared.mel_and_stop(hidden).split([n_bins * config.reduction_factor, config.reduction_factor], -1)
+        spectra = spectra.view(n_sentences, config.reduction_factor, n_bins)
+        says_stop = (stop.sigmoid().sum(-1) >= threshold).tolist()
+        finished = {
+            index
+            for index in running
+            if step + 1 >= longest[index] or step + 1 == n_steps or (says_stop[index] and step + 1 >= shortest[index])
+        }
+        yield spectra, running, finished
+        running = [index for index in running if index not in finished]
+        if not running:
+            return
+        mel = spectra[:, -1]
+
+
+def _joined(*linears: nn.Linear) -> nn.Linear:
+    """Several projections of the same input as one."""
+    joined = nn.Linear(linears[0].in_features, sum(each.out_features for each in linears))
+    joined.weight = nn.Parameter(torch.cat([each.weight for each in linears]), requires_grad=False)
+    joined.bias = nn.Parameter(torch.cat([each.bias for each in linears]), requires_grad=False)
+    return joined
+
+
+def _packed(linear: nn.Linear, dtype: torch.dtype, activation: str = "none") -> Linear:
+    """A linear layer, float32 in and out, whose weight already lies as oneDNN reads it: two to five times faster."""
+    weight, bias = linear.weight.to(dtype), linear.bias.to(dtype)
+    if not torch.backends.mkldnn.is_available():
+        apply = {"none": lambda x: x, "relu": F.relu, "gelu": F.gelu}[activation]
+        return lambda rows: apply(F.linear(rows.to(dtype), weight, bias)).float()  # type: ignore[no-untyped-call]  # torch's operators have no types
+    mkldnn: Any = torch.ops.mkldnn
+    weight, linear_pointwise = mkldnn._reorder_linear_weight(weight), mkldnn._linear_pointwise
+    return lambda rows: linear_pointwise(rows.to(dtype), weight, bias, activation, [], "none").float()
+
+
+class _PackedLinear(nn.Module):
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.apply_to = _packed(linear, dtype)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.apply_to(rows)
+
+
+class _ChannelsLastConv(nn.Module):
+    """A 1-D convolution, float32 in and out, as a 2-D one of height 1.
+
+    oneDNN has fast channels-last kernels for the second only, and a mel of shape (n_frames, n_bins) arrives that way.
+    """
+
+    def __init__(self, conv: Any, dtype: torch.dtype) -> None:
+        super().__init__()
+        if conv.out_channels == 1:
+            dtype = torch.float32  # the last one makes the waveform itself
+        self.dtype = dtype
+        self.weight = conv.weight.detach().to(dtype).unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        self.bias = conv.bias.detach().to(dtype)
+        (stride,), (padding,), (dilation,) = conv.stride, conv.padding, conv.dilation
+        self.options: dict[str, Any] = {"stride": (1, stride), "padding": (0, padding), "dilation": (1, dilation)}
+        self.convolve: Any = F.conv_transpose2d if isinstance(conv, nn.ConvTranspose1d) else F.conv2d
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        hidden_states = hidden_states.to(self.dtype).unsqueeze(2)
+        return self.convolve(hidden_states, self.weight, self.bias, **self.options).squeeze(2).float()
+
+
+def _swapped(module: Any, kinds: type | tuple[type, ...], swap: Callable[[Any], nn.Module]) -> Any:
+    """A copy that runs transformers' own forward over other layers."""
+    layers = {name: each for name, each in module.named_modules() if isinstance(each, kinds)}
+    module = copy.deepcopy(module, {id(each): each for each in layers.values()})  # these are about to go: share them
+    for name, each in layers.items():
+        module.set_submodule(name, swap(each))
+    return module
+
+
+def _postnet_reach(model: SpeechT5ForTextToSpeech) -> int:
+    return sum(layer.conv.padding[0] for layer in model.speech_decoder_postnet.layers)
+
+
+def _vocoder_reach(vocoder: SpeechT5HifiGan) -> int:
+    """Mel frames on either side that a frame of speech depends on."""
+    reach, rate = vocoder.conv_pre.padding[0] * 1.0, 1
+    blocks = len(vocoder.resblocks) // len(vocoder.upsampler)
+    for index, upsampler in enumerate(vocoder.upsampler):
+        reach += math.ceil(upsampler.kernel_size[0] / upsampler.stride[0]) / rate
+        rate *= upsampler.stride[0]
+        level = vocoder.resblocks[index * blocks : (index + 1) * blocks]
+        reach += max(sum(c.padding[0] for c in (*block.convs1, *block.convs2)) for block in level) / rate
+    return math.ceil(reach + vocoder.conv_post.padding[0] / rate)
