@@ -246,7 +246,7 @@ class Page:
         language = self.language(DETECT)
         with gr.Row():
             self.video_button(audio)
-            button = gr.Button("Transcribe", variant="primary")
+            button = self.button_for(audio, "Transcribe")
         text = gr.Textbox(label="Transcription", lines=4, buttons=["copy"], elem_id="text-full")
         self.source("asr")
         button.click(plainly(self.transcribe), [audio, language], text, api_name="transcribe", **MODEL)
@@ -338,7 +338,7 @@ class Page:
         with gr.Row():
             self.video_button(audio)
             self.example_button(audio)
-            button = gr.Button("Translate", variant="primary")
+            button = self.button_for(audio, "Translate")
         text = gr.Textbox(label="English", lines=4, buttons=["copy"], elem_id="text-translation")
         self.source("translation")
         button.click(plainly(self.translate), audio, text, api_name="translate", **MODEL)
@@ -363,7 +363,7 @@ class Page:
                         if source == "upload":
                             self.video_button(audio)
                             self.example_button(audio)
-                        button = gr.Button("Translate and speak", variant="primary")
+                        button = self.button_for(audio, "Translate and speak")
                     speech = gr.Audio(label="Speech in English", interactive=False, autoplay=True, elem_id=f"speech-{source}")
                     text = gr.Textbox(label="English", lines=3, buttons=["copy"], elem_id=f"text-{source}")
                     named: dict[str, Any] = (
@@ -387,6 +387,13 @@ class Page:
 
     def source(self, role: str) -> None:
         self.sources.append((role, gr.Markdown("Looking for the model.", elem_classes="source")))
+
+    def button_for(self, audio: gr.Audio, title: str) -> gr.Button:
+        """A button that waits for the sound: between Stop and the end of its upload there would be nothing to work on."""
+        button = gr.Button(title, variant="primary", interactive=False)
+        ready = "(audio) => ({interactive: audio !== null, __type__: 'update'})"
+        audio.change(None, audio, button, js=ready, queue=False, api_visibility="private")
+        return button
 
     def video_button(self, audio: gr.Audio) -> None:
         """The recorder refuses files that the browser calls video; their sound is as good."""
