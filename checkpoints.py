@@ -22,7 +22,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -319,6 +319,8 @@ def load_whisper(name: str, settings: Settings, report: Report | None = None) ->
         from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
         source = find_whisper(name)
+        if source.is_stand_in:  # the same weights as under their own name, and the same copy of them
+            return replace(load_whisper(source.found, settings), source=source)
         if source.kind == "embedded":
             model, tokenizer, feature_extractor = _embedded_whisper()
         else:

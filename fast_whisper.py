@@ -319,16 +319,16 @@ def _mask(size: int, tokens: Sequence[int]) -> Tensor:
     return mask
 
 
-_prepared: weakref.WeakKeyDictionary[Whisper, FastWhisper] = weakref.WeakKeyDictionary()
+_prepared: weakref.WeakKeyDictionary[WhisperForConditionalGeneration, FastWhisper] = weakref.WeakKeyDictionary()
 _preparing = threading.Lock()
 
 
 def fast(whisper: Whisper) -> FastWhisper:
     """The fast form of a loaded checkpoint: made on the first call, shared by all later ones."""
     with _preparing:
-        if whisper not in _prepared:
-            _prepared[whisper] = prepare(whisper.model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
-        return _prepared[whisper]
+        if whisper.model not in _prepared:
+            _prepared[whisper.model] = prepare(whisper.model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
+        return _prepared[whisper.model]
 
 
 @contextmanager

@@ -192,7 +192,9 @@ def test_a_stand_in_is_told_plainly(afresh: None) -> None:
         "the Hugging Face Hub cannot be reached"
     )
     assert find_voice(Settings()).sentence.startswith("hibari/heart (embedded in the installed packages), standing in for microsoft/")
-    assert load_whisper("openai/whisper-base.en", Settings(device="cpu")).source == source
+    loaded = load_whisper("openai/whisper-base.en", Settings(device="cpu"))
+    assert loaded.source == source
+    assert loaded.model is load_whisper("openai/whisper-base", Settings(device="cpu")).model, "one copy of the weights"
 
 
 def test_without_the_embedded_packages_the_error_says_what_works(afresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
