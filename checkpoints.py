@@ -52,9 +52,11 @@ EMBEDDED_TOKENIZER_SHA256 = "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d
 EMBEDDED_VOICE = "hibari/heart"
 EMBEDDED_VOICE_FILE = ("hibari", "assets/hibari.onnx")
 EMBEDDED_VOICE_SHA256 = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
-# Read when torch is first imported. Its threads otherwise spin while they wait, and where anything else wants the same
-# two cores (another visitor, gradio, a browser) a decode then takes several times as long.
+# Read when torch is first imported: for how long its threads spin while they wait for each other, before they sleep.
+# Not at all makes a decode 1.7 times as slow on two idle cores; torch's default, several times where something else (another
+# visitor, a browser) wants the same cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 INSTALL_EMBEDDED = "pip install -r requirements-embedded.txt"
 
