@@ -5,7 +5,7 @@ Does not know: where audio or weights come from, how a layer is computed (fast_w
 
 What makes it fast, beside fast_whisper.py:
 
-- the encoder hears the audio and a second and a half of silence, not 30 s; where the text then looks wrong it hears all 30;
+- the encoder hears the audio and a second of silence, not 30 s; where the text then looks wrong it hears all 30;
 - long audio is cut where it is quiet, and several windows go through the decoder together.
 
 Sources: openai/whisper `decoding.py`, `transcribe.py` and `timing.py`, whose rules these are.
@@ -17,6 +17,7 @@ import functools
 import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -52,9 +53,11 @@ Task = Literal["transcribe", "translate"]
 POSITIONS_PER_SECOND = SAMPLING_RATE / N_SAMPLES_PER_POSITION  # 50.0; a timestamp token is one position, 20 ms
 
 # Silence that follows the audio in a window. Whisper never saw a window end in the middle of speech.
-PADDING_SECONDS = 1.5
-# A clip of a second or two is padded to this: heard in less, more of them are taken for another language or misheard.
-SHORTEST_SECONDS = 10.0
+PADDING_SECONDS = 1.0
+# A clip of a second or two is padded to this; and to more where its language is to be detected, because heard in less, more
+# of them are taken for another.
+SHORTEST_SECONDS = 4.0
+SHORTEST_TO_DETECT_SECONDS = 10.0
 LANGUAGE_PROBABILITY = 0.6  # a language less sure than this is asked for again, with all 30 s
 # Longer audio is cut where it is quietest between these, so that no word is cut and windows stay cheap: attention costs
 # the square of a window's length.
@@ -83,8 +86,37 @@ REPEAT_TOKENS = 5  # a phrase at least this long, said twice at the end, is wort
 
 SLOW_STEP = 4  # times the fastest step so far: another process has come
 
-# Windows of different visitors take turns, as many at once as there are cores: nobody waits for another's whole file.
-_turns = threading.Semaphore(N_THREADS)
+
+class Turns:
+    """Lets as many in at once as there are cores, in the order in which they came.
+
+    Windows take turns, not files: nobody waits for another's whole hour. A semaphore would not do: whoever leaves it and
+    comes back at once, as a long file does from window to window, is ahead of those whom it has only begun to wake.
+    """
+
+    def __init__(self, n_at_once: int) -> None:
+        self._free = n_at_once
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            called = threading.Event()
+            self._waiting.append(called)
+        called.wait()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
+
+
+_turns = Turns(N_THREADS)
 
 
 @dataclass(frozen=True)
@@ -393,7 +425,7 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
     with threads(n_threads):
         padding = options.padding_seconds
         if padding is not None:
-            padding = max(padding, SHORTEST_SECONDS - seconds)
+            padding = max(padding, (SHORTEST_TO_DETECT_SECONDS if options.language is None else SHORTEST_SECONDS) - seconds)
         heard = encode(fast_whisper, waveforms, padding)
     with threads(min(n_threads, STEP_THREADS)):
         # 2. Ask.

@@ -29,11 +29,12 @@ import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor, nn
 from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan
 
+from kernels import Linear, fastest_dtype, float_linear
+
 if TYPE_CHECKING:
     from checkpoints import SpeechT5
 
 FIRST_PIECE = 32  # frames: 0.5 s of speech, in which the next piece, twice as long, gets ready
-Linear = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +63,6 @@ class PreparedSpeechT5:
     mel_and_stop: Linear
     fast_vocoder: SpeechT5HifiGan
     reach: int  # frames on either side that a frame of speech depends on, through postnet and vocoder
-
-
-def fastest_dtype() -> torch.dtype:
-    """bfloat16 where the processor multiplies it; float32 elsewhere, where emulating bfloat16 would be slower."""
-    # oneDNN's own answer is yes on any AVX-512, and then it emulates.
-    can = torch.cpu.get_capabilities()
-    return torch.bfloat16 if can.get("avx512_bf16") or can.get("amx_bf16") else torch.float32
 
 
 @torch.inference_mode()
@@ -274,14 +268,9 @@ def _joined(*linears: nn.Linear) -> nn.Linear:
 
 
 def _packed(linear: nn.Linear, dtype: torch.dtype, activation: str = "none") -> Linear:
-    """A linear layer, float32 in and out, whose weight already lies as oneDNN reads it: two to five times faster."""
-    weight, bias = linear.weight.to(dtype), linear.bias.to(dtype)
-    if not torch.backends.mkldnn.is_available():
-        apply = {"none": lambda x: x, "relu": F.relu, "gelu": F.gelu}[activation]
-        return lambda rows: apply(F.linear(rows.to(dtype), weight, bias)).float()  # type: ignore[no-untyped-call]  # torch's operators have no types
-    mkldnn: Any = torch.ops.mkldnn
-    weight, linear_pointwise = mkldnn._reorder_linear_weight(weight), mkldnn._linear_pointwise
-    return lambda rows: linear_pointwise(rows.to(dtype), weight, bias, activation, [], "none").float()
+    """float32 in and out, whatever the weight is in."""
+    packed = float_linear(linear.weight, linear.bias, dtype, activation)
+    return packed if dtype == torch.float32 else lambda rows: packed(rows.to(dtype)).float()
 
 
 class _PackedLinear(nn.Module):

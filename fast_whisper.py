@@ -25,6 +25,7 @@ import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
 from audio import SAMPLING_RATE
+from kernels import Linear, fastest_dtype, float_linear, int8_linear
 
 if TYPE_CHECKING:
     from transformers import WhisperForConditionalGeneration, WhisperTokenizer
@@ -43,72 +44,7 @@ N_THREADS = torch.get_num_threads()  # for the encoder
 STEP_THREADS = min(2, N_THREADS)
 STALL_SECONDS = 0.0005  # a parallel region that takes this long waited for a core
 
-Linear = Callable[[Tensor], Tensor]
 Norm = Callable[[Tensor], Tensor]
-
-
-# --- linear layers ------------------------------------------------------------------------------------------------
-
-
-def _seconds(function: Callable[[], Any]) -> float:
-    """The fastest of a few runs."""
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times[2:])
-
-
-def _float_linear(weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Linear:
-    weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
-    return lambda x: F.linear(x, weight, bias)
-
-
-def _int8_linear(weight: Tensor, bias: Tensor | None) -> Linear:
-    """y = x W^T + b with W in int8, one scale per output, and x quantised on the fly, one scale per row.
-
-    Rows do not share a scale: what is decoded beside a window never changes its text. Two kernels, both what torchao and
-    inductor lower to: a step's one row is a matrix times vector, which `_int_mm` does in half the time of a packed
-    product; more rows take the packed one, which is up to four times faster there.
-    """
-    n_out, n_in = weight.shape
-    scale = weight.abs().amax(1).clamp_min(1e-8).float() / 127
-    quantised = (weight / scale[:, None]).round().to(torch.int8)
-    packed = torch.ops.onednn.qlinear_prepack(quantised, None)
-    transposed = quantised.t()  # a view: rows of W stay contiguous, as the vector product wants them
-    zeros = torch.zeros(n_out, dtype=torch.int64)
-    bias = torch.zeros(n_out) if bias is None else bias.float()
-
-    def linear(x: Tensor) -> Tensor:
-        rows = x.reshape(-1, n_in)
-        row_scale = rows.abs().amax(1, keepdim=True).div_(127)  # never 0 after a norm, an attention or an MLP
-        levels = (rows / row_scale).round_()
-        if len(rows) == 1:
-            y = torch._int_mm(levels.to(torch.int8), transposed).mul(row_scale)
-            return torch.addcmul(bias, y, scale).view(*x.shape[:-1], n_out)
-        unsigned = levels.add_(128).to(torch.uint8)
-        y = torch.ops.onednn.qlinear_pointwise(unsigned, 1.0, 128, packed, scale, zeros, None, 1.0, 0, torch.float32, "none", [], "")
-        return torch.addcmul(bias, y, row_scale).view(*x.shape[:-1], n_out)
-
-    return linear
-
-
-def _faster_in_bfloat16() -> bool:
-    """Whether this CPU has instructions for it: without, bfloat16 is slower than float32."""
-    x, y = torch.randn(512, 512), torch.randn(512, 512, dtype=torch.bfloat16)
-    return _seconds(lambda: y @ y) < 0.8 * _seconds(lambda: x @ x)
-
-
-def _faster_in_int8() -> bool:
-    """Whether a decoder step's matrix times vector is, and right. Its weights are larger than a cache, as a real step's."""
-    weight, x = torch.randn(16384, 512), torch.randn(2, 512)
-    try:
-        float32, int8 = _float_linear(weight, None, torch.float32), _int8_linear(weight, None)
-        errors = [(int8(rows) - float32(rows)).norm() / float32(rows).norm() for rows in (x[:1], x)]
-        return max(errors) < 0.05 and _seconds(lambda: int8(x[:1])) < _seconds(lambda: float32(x[:1]))
-    except (AttributeError, RuntimeError):  # neither kernel is public: a future torch may do without them
-        return False
 
 
 # --- the model ----------------------------------------------------------------------------------------------------
@@ -191,22 +127,18 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
     """
     config, device = model.config, model.device
     on_cpu = device.type == "cpu"
-    # 1. What computes fastest here.
-    with torch.inference_mode(), threads(1):
-        encoder_dtype = (torch.bfloat16 if _faster_in_bfloat16() else torch.float32) if on_cpu else model.dtype
-        decoder_dtype = torch.float32 if on_cpu else model.dtype
-        int8 = on_cpu and _faster_in_int8()
+    encoder_dtype = fastest_dtype() if on_cpu else model.dtype
+    decoder_dtype = torch.float32 if on_cpu else model.dtype
 
-    # 2. Every layer as a plain function.
     def norm(module: torch.nn.LayerNorm, dtype: torch.dtype) -> Norm:
         shape, weight, bias = module.normalized_shape, module.weight.to(dtype), module.bias.to(dtype)
         return lambda x: F.layer_norm(x, shape, weight, bias)
 
     def encoder(weight: Tensor, bias: Tensor) -> Linear:
-        return _float_linear(weight, bias, encoder_dtype)
+        return float_linear(weight, bias, encoder_dtype)
 
     def decoder(weight: Tensor, bias: Tensor | None) -> Linear:
-        return _int8_linear(weight, bias) if int8 else _float_linear(weight, bias, decoder_dtype)
+        return (on_cpu and int8_linear(weight, bias)) or float_linear(weight, bias, decoder_dtype)
 
     with torch.inference_mode():
         encoder_layers = tuple(
@@ -448,11 +380,21 @@ def _merged(x: Tensor) -> Tensor:
 
 
 def _encoder_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Softmax(q k^T) v. In bfloat16 on a CPU, torch's own attention computes as slowly as in float32; products do not."""
-    if q.dtype != torch.bfloat16 or q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, scale=1.0)
-    k, v = k.transpose(2, 3).contiguous(), v.contiguous()
-    return torch.cat([(rows @ k).softmax(-1) @ v for rows in q.split(ATTENTION_ROWS, dim=2)], dim=2)
+    if _is_slow_for_attention(q):
+        k, v = k.transpose(2, 3).contiguous(), v.contiguous()
+        return torch.cat([(rows @ k).softmax(-1) @ v for rows in q.split(ATTENTION_ROWS, dim=2)], dim=2)
+    return F.scaled_dot_product_attention(q, k, v, scale=1.0)
+
+
+def _cross_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    if _is_slow_for_attention(q):
+        return (q @ k.mT).softmax(-1) @ v
+    return F.scaled_dot_product_attention(q, k, v, scale=1.0)
+
+
+def _is_slow_for_attention(x: Tensor) -> bool:
+    """In bfloat16 on a CPU, torch's own softmax(q k^T) v computes as slowly as in float32; plain products do not."""
+    return x.dtype == torch.bfloat16 and x.device.type == "cpu"
 
 
 # --- decoder ------------------------------------------------------------------------------------------------------
@@ -496,7 +438,7 @@ class Decoder:
             (q,) = _heads(layer.cross_q(layer.cross_norm(x)), 1, whisper.n_heads)
             if attended is not None:
                 attended[index] = q
-            weights = (q.to(whisper.encoder_dtype) @ self.heard.keys[index].mT).softmax(-1)
-            x = x + layer.cross_out(_merged(weights @ self.heard.values[index]).to(whisper.decoder_dtype))
+            attention = _cross_attention(q.to(whisper.encoder_dtype), self.heard.keys[index], self.heard.values[index])
+            x = x + layer.cross_out(_merged(attention).to(whisper.decoder_dtype))
             x = x + layer.fc2(F.gelu(layer.fc1(layer.mlp_norm(x))))
         return whisper.decoder_norm(x)

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from transformers import SpeechT5Config, SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5HifiGanConfig
 
-from fast_speecht5 import fastest_dtype, generate_speech, prepare, stream_speech
+from fast_speecht5 import generate_speech, prepare, stream_speech
+from kernels import fastest_dtype
 
 SAMPLING_RATE = 16_000
 LIMITS = {"threshold": 9.0, "maxlenratio": 62.5 / 14}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -162,3 +164,24 @@ def test_alignment_follows_a_diagonal() -> None:
     for row in range(5):
         cost[row, row * 4 : row * 4 + 4] = 0
     assert align(cost).tolist() == [0, 4, 8, 12, 16]
+
+
+def test_turns_are_taken_in_the_order_of_coming() -> None:
+    turns, order = decoding.Turns(1), []
+
+    def take(name: str) -> None:
+        with turns:
+            order.append(name)
+
+    with turns:
+        visitors = []
+        for name in "abc":
+            visitors.append(threading.Thread(target=take, args=(name,)))
+            visitors[-1].start()
+            while len(turns._waiting) < len(visitors):
+                time.sleep(0.001)
+    with turns:  # whoever comes back at once is behind those who wait
+        order.append("long file")
+    for visitor in visitors:
+        visitor.join()
+    assert order == ["a", "b", "c", "long file"]

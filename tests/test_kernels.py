@@ -1,0 +1,62 @@
+"""Every kernel that this processor has computes the same product, in whatever company."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import kernels
+
+
+@pytest.fixture(scope="module")
+def weight() -> torch.Tensor:
+    return torch.randn(96, 64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def bias() -> torch.Tensor:
+    return torch.randn(96, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def rows() -> torch.Tensor:
+    return torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
+def test_a_packed_product_is_torchs_own(weight, bias, rows, activation):
+    expected = kernels.ACTIVATIONS[activation](torch.nn.functional.linear(rows, weight, bias))
+    assert torch.allclose(kernels.float_linear(weight, bias, torch.float32, activation)(rows), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_precision_that_the_processor_lacks_still_computes(weight, bias, rows, dtype):
+    expected = torch.nn.functional.linear(rows, weight, bias)
+    computed = kernels.float_linear(weight, bias, dtype)(rows.to(dtype)).float()
+    assert float((computed - expected).norm() / expected.norm()) < 0.02
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_int8_is_near_and_rows_do_not_depend_on_each_other(weight, bias, rows, with_bias):
+    bias = bias if with_bias else None
+    expected = torch.nn.functional.linear(rows, weight, bias)
+    linear = kernels.int8_linear(weight, bias)
+    if linear is None:  # float32 is as fast on this processor
+        return
+    together = linear(rows)
+    assert together.shape == expected.shape
+    assert float((together - expected).norm() / expected.norm()) < kernels.LARGEST_ERROR
+    loud = rows.clone()
+    loud[1] *= 1000
+    assert torch.equal(linear(loud)[0], together[0])
+    (alone,) = linear(rows[:1, :1])
+    assert float((alone - expected[0, :1]).norm() / expected[0, :1].norm()) < kernels.LARGEST_ERROR
+
+
+def test_a_kernel_that_computes_wrongly_is_not_chosen(monkeypatch):
+    def wrong(weight, bias):
+        return lambda x: torch.zeros(*x.shape[:-1], len(weight))
+
+    monkeypatch.setattr(kernels, "_onednn_int8", wrong)
+    monkeypatch.setattr(kernels, "_fbgemm_int8", wrong)
+    assert kernels._fastest_int8_kernel.__wrapped__() is None
