@@ -130,7 +130,7 @@ class Options:
     timestamps: bool = False  # segments as Whisper times them; otherwise one segment per window
     word_times: bool = False  # align every word; costs one more pass over the tokens
     max_new_tokens: int | None = None  # per window, besides the limit that the audio's length sets
-    temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough
+    temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough; a single one is final
     padding_seconds: float | None = PADDING_SECONDS  # silence after the audio; None always hears 30 s
     engine: Engine = "fast"  # "pipeline" is the tutorial's own call: plain text, none of the fields above but task and language
 
@@ -143,6 +143,7 @@ class Word:
     start: float  # seconds
     end: float
     probability: float  # 1.0 where the word was given as prefix
+    tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -444,7 +445,8 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
         for index, attempt in enumerate(generate(heard, options.temperatures[0])):
             # 3. Ask again where the answer looks wrong: first with all 30 s, then hotter.
             own = heard.window(index)
-            if not attempt.good or (options.padding_seconds is not None and repeats_itself(attempt.tokens)):
+            doubtful = not attempt.good or (options.padding_seconds is not None and repeats_itself(attempt.tokens))
+            if doubtful and len(options.temperatures) > 1:
                 own, attempt = _ask_again(fast_whisper, waveforms[index], own, attempt, generate, options)
             # 4. Time.
             start = spans[index][0] / SAMPLING_RATE
@@ -580,16 +582,24 @@ def _words(
     # 3. Tokens into words.
     logprobs = [0.0] * sum(token < special.end for token in prefix)
     logprobs += [logprob for token, logprob in zip(attempt.tokens, attempt.logprobs, strict=False) if token < special.end]
-    texts, _, indices = _combine_tokens_into_words(fast_whisper.tokenizer, spoken, LANGUAGES.get(language))
-    return tuple(
-        Word(
-            text,
-            round(start + float(starts[index[0]]), 2),
-            round(start + float(starts[index[-1] + 1]), 2),
-            float(np.exp([logprobs[i] for i in index]).mean()),
-        )
-        for text, index in zip(texts, indices, strict=True)
-    )
+    # The prefix by itself: what is decoded after it may add to its last word, but is no part of it.
+    n_prefix, words = sum(token < special.end for token in prefix), []
+    for offset, part in ((0, spoken[:n_prefix]), (n_prefix, spoken[n_prefix:])):
+        if not part:
+            continue
+        texts, token_lists, indices = _combine_tokens_into_words(fast_whisper.tokenizer, part, LANGUAGES.get(language))
+        for text, token_list, index in zip(texts, token_lists, indices, strict=True):
+            first, last = offset + index[0], offset + index[-1]
+            words.append(
+                Word(
+                    text,
+                    round(start + float(starts[first]), 2),
+                    round(start + float(starts[last + 1]), 2),
+                    float(np.exp(logprobs[first : last + 1]).mean()),
+                    tuple(token_list),
+                )
+            )
+    return tuple(words)
 
 
 # --- the plain path -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Whether anybody speaks in a waveform.
+"""Whether anybody speaks in a waveform, and when.
 
 Knows: Silero's detector and how sure it must be. Does not know: what is said.
 """
@@ -35,3 +35,16 @@ def has_speech(waveform: np.ndarray) -> bool:
             if run == SPEECH_FRAMES:
                 return True
     return False
+
+
+def spoken(waveform: np.ndarray) -> np.ndarray:
+    """Which frames of a waveform belong to speech: bool, (n_frames,), 32 ms each; a last incomplete one is left out."""
+    frames = waveform[: len(waveform) // FRAME * FRAME]
+    if not len(frames):
+        return np.zeros(0, bool)
+    detector = load_speech_detector()
+    with _detecting, torch.inference_mode():
+        likely = detector.audio_forward(torch.from_numpy(frames)[None], SAMPLING_RATE)[0].numpy() > SPEECH_PROBABILITY
+    # Shorter runs than a word are clicks.
+    runs = np.lib.stride_tricks.sliding_window_view(np.pad(likely, SPEECH_FRAMES - 1), SPEECH_FRAMES).all(1)
+    return np.lib.stride_tricks.sliding_window_view(runs, SPEECH_FRAMES).any(1)

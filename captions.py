@@ -1,0 +1,248 @@
+"""Live captions: a stream that hears every word and never slows down.
+
+Source: the last paragraph of Gradio's "Real Time Speech Recognition" ("re-processing only the last 5 seconds"), made with
+a bounded window, committed words as the decoder's forced prefix (Macháček et al. 2023, "Turning Whisper into Real-Time
+Transcription System") and the alignment heads' word times as the guard at the end of the audio (Papi et al. 2023, "AlignAtt").
+Knows: what of a recording is decoded again, which words are committed, subtitles. Does not know: the page, other visitors.
+
+A word is committed once two decodes in a row agree on it and it ended `GUARD_SECONDS` before the end of the audio, or once
+a pause follows it. Committed words never change. What lies before the window is not needed any more: its audio may be
+forgotten, and an hour costs per second what a minute does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from audio import SAMPLING_RATE
+from checkpoints import Settings, load_whisper
+from decoding import COMPRESSION_RATIO, LOG_PROBABILITY, Decoded, Options, Task, Word, decode
+from voice_activity import FRAME, spoken
+
+UPDATE_SECONDS = 1.0  # new audio that is worth a decode
+WINDOW_SECONDS = 12.0  # audio that is decoded again at most, plus what came while the last decode ran
+KEPT_SECONDS = 4.0  # of it stay when the window is cut: committed words that the next decode continues after
+GUARD_SECONDS = 0.4  # before the end of the audio, where a word may be cut
+PAUSE_SECONDS = 0.6  # silence that ends an utterance: everything before it is committed
+MARGIN_SECONDS = 0.3  # around speech: what the detector hears late, and the end of a last consonant
+PRE_ROLL_SECONDS = 1.0  # kept while nobody speaks, so that a first word is whole
+WARM_UP_SECONDS = 0.5  # audio that the detector hears again to know where it is
+CONTEXT_TOKENS = 40  # committed text before the window that the decoder is told
+LANGUAGE_SECONDS = 4.0  # of an utterance after which its detected language is kept
+WORDS_PER_SECOND = 10.0  # nobody speaks faster: more than that in what the detector took for speech was made up
+
+
+@dataclass(frozen=True, eq=False)
+class Captions:
+    """What was said so far. All positions are samples at 16 kHz since the recording began."""
+
+    task: Task = "transcribe"
+    language: str | None = None  # chosen, or kept once it was heard for long enough; None is still being detected
+    heard_language: str | None = None  # code of the last decode's
+    words: tuple[Word, ...] = ()  # committed; times in seconds since the recording began
+    n_words_in_window: int = 0  # how many of the last of them are in the window: the forced prefix
+    hypothesis: tuple[Word, ...] = ()  # what followed them in the last decode; may change
+    window_start: int = 0
+    n_heard: int = 0  # where the last update ended
+    speech_end: int = 0  # where somebody last spoke
+    n_speech: int = 0  # samples of speech in the window
+
+    @property
+    def committed(self) -> str:
+        return "".join(word.text for word in self.words).strip()
+
+    @property
+    def partial(self) -> str:
+        return "".join(word.text for word in self.hypothesis)
+
+    @property
+    def hears_speech(self) -> bool:
+        return self.speech_end > self.window_start
+
+
+def update(captions: Captions, waveform: np.ndarray, settings: Settings = Settings(), final: bool = False) -> Captions:
+    """Decodes what is not committed yet.
+
+    Args:
+        waveform: float32, (n_samples,), 16 kHz: the recording from `captions.window_start` to its newest sample.
+        final: the recording is over: every word is committed.
+
+    Raises:
+        CheckpointError: the weights cannot be had.
+        ValueError: the chosen language is none that the checkpoint knows.
+    """
+    captions = _listen(captions, waveform)
+    # 1. Nobody speaks: only the last moment is kept.
+    if not captions.hears_speech:
+        start = captions.n_heard if final else max(captions.window_start, captions.n_heard - _samples(PRE_ROLL_SECONDS))
+        return replace(captions, window_start=start, n_words_in_window=0, hypothesis=())
+    # 2. An utterance is over: all of it is committed, and the window begins behind it.
+    if final or captions.n_heard - captions.speech_end >= _samples(PAUSE_SECONDS):
+        utterance_end = min(captions.n_heard, captions.speech_end + _samples(MARGIN_SECONDS))
+        captions = _commit_utterance(captions, waveform[: utterance_end - captions.window_start], settings)
+        return replace(captions, window_start=utterance_end, n_words_in_window=0, hypothesis=(), n_speech=0)
+    # 3. Somebody is speaking: what two decodes agree on is committed, up to where a word may be cut.
+    decoded = _decode(captions, waveform, settings, temperatures=(0.0,))
+    captions = _with_language(captions, decoded, settings)
+    if _is_likely(decoded):
+        captions = _commit_agreed(captions, decoded.words[captions.n_words_in_window :])
+    # 4. The window stays bounded.
+    return _cut(captions) if captions.n_heard - captions.window_start > _samples(WINDOW_SECONDS) else captions
+
+
+def _samples(seconds: float) -> int:
+    return round(seconds * SAMPLING_RATE)
+
+
+def _listen(captions: Captions, waveform: np.ndarray) -> Captions:
+    """Where, in what is new, somebody speaks."""
+    known = captions.n_heard - captions.window_start
+    start = max(0, known - _samples(WARM_UP_SECONDS)) // FRAME * FRAME
+    speech = spoken(waveform[start:])
+    new = np.flatnonzero(speech) * FRAME + start
+    new = new[new + FRAME > known]
+    return replace(
+        captions,
+        n_heard=captions.window_start + len(waveform),
+        speech_end=captions.window_start + int(new[-1]) + FRAME if len(new) else captions.speech_end,
+        n_speech=captions.n_speech + len(new) * FRAME,
+    )
+
+
+def _decode(captions: Captions, waveform: np.ndarray, settings: Settings, **options: object) -> Decoded:
+    """A window after its committed words. Times are since the recording began."""
+    n_before = len(captions.words) - captions.n_words_in_window
+    decoded = decode(
+        load_whisper(_checkpoint(captions, settings), settings),
+        waveform,
+        Options(
+            task=captions.task,
+            language=captions.language,
+            prefix=_tokens(captions.words[n_before:]),
+            context=_tokens(captions.words[max(0, n_before - CONTEXT_TOKENS) : n_before])[-CONTEXT_TOKENS:],
+            word_times=True,
+        ),
+        **options,
+    )
+    start = captions.window_start / SAMPLING_RATE
+    return replace(decoded, words=tuple(replace(word, start=start + word.start, end=start + word.end) for word in decoded.words))
+
+
+def _checkpoint(captions: Captions, settings: Settings) -> str:
+    return settings.translation_checkpoint if captions.task == "translate" else settings.asr_checkpoint
+
+
+def _tokens(words: Iterable[Word]) -> tuple[int, ...]:
+    return tuple(token for word in words for token in word.tokens)
+
+
+def _is_likely(decoded: Decoded) -> bool:
+    return all(segment.compression_ratio <= COMPRESSION_RATIO and segment.avg_logprob >= LOG_PROBABILITY for segment in decoded.segments)
+
+
+def _with_language(captions: Captions, decoded: Decoded, settings: Settings) -> Captions:
+    """What was detected is kept once there was enough of it to be sure."""
+    captions = replace(captions, heard_language=decoded.language)
+    sure = decoded.text and captions.n_speech >= _samples(LANGUAGE_SECONDS)
+    return replace(captions, language=decoded.language) if captions.language is None and sure else captions
+
+
+def _commit_utterance(captions: Captions, waveform: np.ndarray, settings: Settings) -> Captions:
+    decoded = _decode(captions, waveform, settings)
+    captions = _with_language(captions, decoded, settings)
+    words = decoded.words[captions.n_words_in_window :]
+    n_words = captions.n_words_in_window + len(words)
+    if not _is_likely(decoded) or n_words > max(1.0, WORDS_PER_SECOND * captions.n_speech / SAMPLING_RATE):
+        return captions
+    return replace(captions, words=captions.words + words)
+
+
+def _commit_agreed(captions: Captions, words: Sequence[Word]) -> Captions:
+    """LocalAgreement-2 behind a guard: the last word is held back, because more of it may come."""
+    latest = captions.n_heard / SAMPLING_RATE - GUARD_SECONDS
+    n_agreed = 0
+    for word, before in zip(words[:-1], captions.hypothesis, strict=False):
+        if _plain(word.text) != _plain(before.text) or word.end > latest:
+            break
+        n_agreed += 1
+    return replace(
+        captions,
+        words=(*captions.words, *words[:n_agreed]),
+        n_words_in_window=captions.n_words_in_window + n_agreed,
+        hypothesis=tuple(words[n_agreed:]),
+    )
+
+
+def _plain(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
+
+
+def _cut(captions: Captions) -> Captions:
+    """Moves the window's start to a committed word: after a sentence or the longest gap, if it may choose."""
+    latest = captions.n_heard / SAMPLING_RATE - KEPT_SECONDS
+    in_window = captions.words[len(captions.words) - captions.n_words_in_window :]
+    candidates = [index for index in range(1, len(in_window)) if in_window[index].start <= latest]
+    if not candidates:  # nothing was committed for a whole window: what was not understood is let go
+        start = max(captions.window_start, captions.n_heard - _samples(KEPT_SECONDS))
+        kept = sum(word.start >= start / SAMPLING_RATE for word in in_window)
+    else:
+
+        def merit(index: int) -> tuple[bool, float]:
+            before = in_window[index - 1]
+            return before.text.rstrip().endswith((".", "?", "!", "。", "？", "！")), in_window[index].start - before.end
+
+        first = max(candidates[len(candidates) // 2 :], key=merit)
+        start, kept = round(in_window[first].start * SAMPLING_RATE), len(in_window) - first
+    return replace(
+        captions,
+        window_start=start,
+        n_words_in_window=kept,
+        n_speech=min(captions.n_speech, captions.n_heard - start),
+    )
+
+
+# --- subtitles ----------------------------------------------------------------------------------------------------
+
+CUE_CHARACTERS = 84  # two lines of 42, as broadcasters have it
+CUE_SECONDS = 6.0
+CUE_GAP_SECONDS = 0.8  # silence after which a new cue begins
+
+
+def cues(words: Sequence[Word]) -> list[tuple[float, float, str]]:
+    """Words as subtitles: (start, end, text), times in seconds."""
+    grouped: list[list[Word]] = []
+    for word in words:
+        cue = grouped[-1] if grouped else []
+        text = "".join(each.text for each in cue)
+        full = cue and (len(text + word.text) > CUE_CHARACTERS or word.end - cue[0].start > CUE_SECONDS)
+        if not cue or full or word.start - cue[-1].end > CUE_GAP_SECONDS or text.endswith((".", "?", "!", "。", "？", "！")):
+            grouped.append([word])
+        else:
+            cue.append(word)
+    return [(cue[0].start, max(cue[-1].end, cue[0].start + 0.1), "".join(word.text for word in cue).strip()) for cue in grouped]
+
+
+def to_srt(words: Sequence[Word]) -> str:
+    """SubRip: numbered cues, a comma before the milliseconds."""
+    return "\n".join(
+        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n" for number, (start, end, text) in enumerate(cues(words), 1)
+    )
+
+
+def to_vtt(words: Sequence[Word]) -> str:
+    """WebVTT: a point before the milliseconds; & and < are escaped."""
+    body = (
+        f"{_clock(start, '.')} --> {_clock(end, '.')}\n{text.replace('&', '&amp;').replace('<', '&lt;')}\n"
+        for start, end, text in cues(words)
+    )
+    return "\n".join(["WEBVTT\n", *body])
+
+
+def _clock(seconds: float, mark: str) -> str:
+    milliseconds = round(1000 * seconds)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{mark}{milliseconds % 1000:03}"
