@@ -28,6 +28,7 @@ KEPT_SECONDS = 4.0  # of it stay when the window is cut: committed words that th
 GUARD_SECONDS = 0.4  # before the end of the audio, where a word may be cut
 PAUSE_SECONDS = 0.6  # silence that ends an utterance: everything before it is committed
 MARGIN_SECONDS = 0.3  # around speech: what the detector hears late, and the end of a last consonant
+FORGET_SECONDS = 2.0  # of silence, after which the next words begin a new window
 PRE_ROLL_SECONDS = 1.0  # kept while nobody speaks, so that a first word is whole
 WARM_UP_SECONDS = 0.5  # audio that the detector hears again to know where it is
 CONTEXT_TOKENS = 40  # committed text before the window that the decoder is told
@@ -48,6 +49,7 @@ class Captions:
     window_start: int = 0
     n_heard: int = 0  # where the last update ended
     speech_end: int = 0  # where somebody last spoke
+    n_committed: int = 0  # up to where everything is committed
     n_speech: int = 0  # samples of speech in the window
 
     @property
@@ -75,21 +77,27 @@ def update(captions: Captions, waveform: np.ndarray, settings: Settings = Settin
         ValueError: the chosen language is none that the checkpoint knows.
     """
     captions = _listen(captions, waveform)
-    # 1. Nobody speaks: only the last moment is kept.
-    if not captions.hears_speech:
-        start = captions.n_heard if final else max(captions.window_start, captions.n_heard - _samples(PRE_ROLL_SECONDS))
-        return replace(captions, window_start=start, n_words_in_window=0, hypothesis=())
-    # 2. An utterance is over: all of it is committed, and the window begins behind it.
-    if final or captions.n_heard - captions.speech_end >= _samples(PAUSE_SECONDS):
-        utterance_end = min(captions.n_heard, captions.speech_end + _samples(MARGIN_SECONDS))
-        captions = _commit_utterance(captions, waveform[: utterance_end - captions.window_start], settings)
-        return replace(captions, window_start=utterance_end, n_words_in_window=0, hypothesis=(), n_speech=0)
+    silence = captions.n_heard - captions.speech_end
+    # 1. Nobody has spoken since the last commit: only the last moment is kept, or nothing has changed.
+    if captions.speech_end <= max(captions.window_start, captions.n_committed):
+        if final or silence > _samples(FORGET_SECONDS):
+            start = captions.n_heard if final else max(captions.window_start, captions.n_heard - _samples(PRE_ROLL_SECONDS))
+            return replace(captions, window_start=start, n_words_in_window=0, hypothesis=(), n_speech=0)
+        return captions
+    # 2. An utterance is over: all of it is committed.
+    if final or silence >= _samples(PAUSE_SECONDS):
+        end = min(captions.n_heard, captions.speech_end + _samples(MARGIN_SECONDS))
+        captions = _commit_utterance(captions, waveform[: end - captions.window_start], settings)
+        captions = replace(captions, n_committed=end, hypothesis=())
     # 3. Somebody is speaking: what two decodes agree on is committed, up to where a word may be cut.
-    decoded = _decode(captions, waveform, settings, temperatures=(0.0,))
-    captions = _with_language(captions, decoded, settings)
-    if _is_likely(decoded):
-        captions = _commit_agreed(captions, decoded.words[captions.n_words_in_window :])
+    else:
+        decoded = _decode(captions, waveform, settings, temperatures=(0.0,))
+        captions = _with_language(captions, decoded)
+        if _is_likely(decoded):
+            captions = _commit_agreed(captions, decoded.words[captions.n_words_in_window :])
     # 4. The window stays bounded.
+    if final:
+        return replace(captions, window_start=captions.n_heard, n_words_in_window=0, n_speech=0)
     return _cut(captions) if captions.n_heard - captions.window_start > _samples(WINDOW_SECONDS) else captions
 
 
@@ -143,7 +151,7 @@ def _is_likely(decoded: Decoded) -> bool:
     return all(segment.compression_ratio <= COMPRESSION_RATIO and segment.avg_logprob >= LOG_PROBABILITY for segment in decoded.segments)
 
 
-def _with_language(captions: Captions, decoded: Decoded, settings: Settings) -> Captions:
+def _with_language(captions: Captions, decoded: Decoded) -> Captions:
     """What was detected is kept once there was enough of it to be sure."""
     captions = replace(captions, heard_language=decoded.language)
     sure = decoded.text and captions.n_speech >= _samples(LANGUAGE_SECONDS)
@@ -152,7 +160,7 @@ def _with_language(captions: Captions, decoded: Decoded, settings: Settings) -> 
 
 def _commit_utterance(captions: Captions, waveform: np.ndarray, settings: Settings) -> Captions:
     decoded = _decode(captions, waveform, settings)
-    captions = _with_language(captions, decoded, settings)
+    captions = _with_language(captions, decoded)
     words = decoded.words[captions.n_words_in_window :]
     n_words = captions.n_words_in_window + len(words)
     if not _is_likely(decoded) or n_words > max(1.0, WORDS_PER_SECOND * captions.n_speech / SAMPLING_RATE):

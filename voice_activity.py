@@ -47,4 +47,4 @@ def spoken(waveform: np.ndarray) -> np.ndarray:
         likely = detector.audio_forward(torch.from_numpy(frames)[None], SAMPLING_RATE)[0].numpy() > SPEECH_PROBABILITY
     # Shorter runs than a word are clicks.
     runs = np.lib.stride_tricks.sliding_window_view(np.pad(likely, SPEECH_FRAMES - 1), SPEECH_FRAMES).all(1)
-    return np.lib.stride_tricks.sliding_window_view(runs, SPEECH_FRAMES).any(1)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(runs, SPEECH_FRAMES).any(1))
