@@ -2,19 +2,21 @@
 
 Source: Hugging Face audio course, "Speech-to-speech translation"
 (https://huggingface.co/learn/audio-course/chapter7/speech-to-speech): `synthesise`.
-Knows: how long a text each voice takes at once. Does not know: where the text comes from, the page.
+Knows: how long a text each voice takes at once, and how long speech can last. Does not know: how English is read aloud
+(that is in spoken.py), where the text comes from, the page.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from audio import SAMPLING_RATE, to_pcm16
 from checkpoints import Settings, SpeechT5, find_voice, load_embedded_voice, load_speecht5
+from spoken import in_alphabet, spoken_english
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +26,20 @@ Voice = Literal["SpeechT5", "embedded"]
 # SpeechT5's encoder has 600 positions for text, one a character, and dies past them; well under, it also speaks better.
 MAX_PIECE = 300  # characters
 PIECES_AT_ONCE = 4  # spoken together, in less than half the time that one after another takes
-PAUSE_SECONDS = 0.25  # between pieces: a breath between sentences
+CLAUSE_PAUSE, SENTENCE_PAUSE, PARAGRAPH_PAUSE = 0.2, 0.45, 0.9  # seconds between pieces, by what the earlier one ends
+QUIET = 0.005  # -46 dBFS: what is quieter at a piece's ends is the voice's own pause, and gives way to these
+EDGE_SECONDS = 0.04  # kept of it, so that a last consonant dies away
+# English takes 0.05 to 0.1 s a character, spelled letters 0.2. SpeechT5 that does not find its end goes on, in noise, to 0.32.
+LONGEST_PER_CHARACTER = 0.15  # seconds
+LONGEST_BESIDE = 2.0  # seconds more, as a single word may be drawn out
+SENTENCE_END = r"(?:[!?…]|(?<![A-Z])\.)[\"')\]]*\s"  # initials have full stops, too
+
+
+class Piece(NamedTuple):
+    """Text that is spoken in one go, and the seconds of silence after it."""
+
+    text: str
+    pause: float
 
 
 class TextError(ValueError):
@@ -35,7 +50,7 @@ def synthesise(text: str, voice: Voice | None = None, settings: Settings = Setti
     """The text, spoken.
 
     Args:
-        text: English, of any length up to `settings.max_characters`.
+        text: English as it is written, of any length up to `settings.max_characters`.
         voice: "SpeechT5" (16 kHz) as in the course, or "embedded" (24 kHz); None is SpeechT5 where it can be had.
 
     Returns:
@@ -46,19 +61,23 @@ def synthesise(text: str, voice: Voice | None = None, settings: Settings = Setti
         CheckpointError: the voice's weights cannot be had.
     """
     check_text(text, settings)
+    text = spoken_english(text)
     if (voice or default_voice(settings)) == "SpeechT5":
-        return SAMPLING_RATE, to_pcm16(_speecht5(text, settings))
+        speecht5 = load_speecht5(settings)
+        known = {token for token in speecht5.processor.tokenizer.get_vocab() if len(token) == 1}
+        pieces = split_text(in_alphabet(text, known | {" ", "\n"}))
+        return SAMPLING_RATE, to_pcm16(_join(pieces, _speecht5(pieces, speecht5, settings), SAMPLING_RATE))
     hibari = load_embedded_voice()
-    speech = hibari(text)
-    if not speech.size:
-        raise TextError("The voice speaks English only and found nothing to read. Type some English text.")
-    return hibari.sample_rate, to_pcm16(speech)
+    pieces = split_text(text)
+    return hibari.sample_rate, to_pcm16(_join(pieces, [hibari(piece.text) for piece in pieces], hibari.sample_rate))
 
 
 def check_text(text: str, settings: Settings) -> None:
     """Raises a `TextError` if there is nothing to say, or too much."""
     if not re.search(r"\w", text):
         raise TextError("There is nothing to say yet. Type some English text.")
+    if not re.search(r"[a-zA-Z0-9]", unicodedata.normalize("NFKD", text)):
+        raise TextError("The voice speaks English only and found nothing to read. Type some English text.")
     if len(text) > settings.max_characters:
         raise TextError(f"The text has {len(text)} characters; at most {settings.max_characters} are spoken at once. Shorten it.")
 
@@ -68,23 +87,41 @@ def default_voice(settings: Settings) -> Voice:
     return "embedded" if find_voice(settings).kind == "embedded" else "SpeechT5"
 
 
-def _speecht5(text: str, settings: Settings) -> np.ndarray:
-    """float32, (n_samples,), 16 kHz: the course's `synthesise`, piece by piece."""
-    speecht5 = load_speecht5(settings)
-    # As its tokenizer normalises: one character may become eighteen, and counts as so many.
-    pieces = split_text(unicodedata.normalize("NFKC", text))
-    input_ids = [speecht5.processor(text=piece, return_tensors="pt")["input_ids"] for piece in pieces]
+def _speecht5(pieces: list[Piece], speecht5: SpeechT5, settings: Settings) -> list[np.ndarray]:
+    """The course's `synthesise` of each piece: float32, (n_samples,), 16 kHz."""
     if settings.engine == "fast" and speecht5.model.device.type == "cpu" and str(speecht5.model.dtype) == "torch.float32":
         import fast_speecht5
 
         prepared = fast_speecht5.fast(speecht5)
-        spoken = []
-        for start in range(0, len(input_ids), PIECES_AT_ONCE):
-            spoken += fast_speecht5.generate_speech(prepared, input_ids[start : start + PIECES_AT_ONCE], speecht5.x_vector)
+
+        def speak(sentences: list[torch.Tensor]) -> list[np.ndarray]:
+            return fast_speecht5.generate_speech(prepared, sentences, speecht5.x_vector)
     else:
-        spoken = [_generate_speech(speecht5, ids) for ids in input_ids]
-    pause = np.zeros(round(PAUSE_SECONDS * SAMPLING_RATE), np.float32)
-    return np.concatenate([part for speech in spoken for part in (speech, pause)][:-1])
+
+        def speak(sentences: list[torch.Tensor]) -> list[np.ndarray]:
+            return [_generate_speech(speecht5, input_ids) for input_ids in sentences]
+
+    input_ids = [speecht5.processor(text=piece.text, return_tensors="pt")["input_ids"] for piece in pieces]
+    spoken: list[np.ndarray] = []
+    for start in range(0, len(input_ids), PIECES_AT_ONCE):
+        spoken += speak(input_ids[start : start + PIECES_AT_ONCE])
+    for index, piece in enumerate(pieces):
+        longest = round((LONGEST_BESIDE + LONGEST_PER_CHARACTER * len(piece.text)) * SAMPLING_RATE)
+        if len(spoken[index]) > longest:  # it ran past its end; another attempt draws other dropouts and seldom does
+            spoken[index] = speak([input_ids[index]])[0][:longest]
+    return spoken
+
+
+def _join(pieces: list[Piece], spoken: list[np.ndarray], sampling_rate: int) -> np.ndarray:
+    """The pieces' speech one after another, with their pauses in place of the silence that the voice has around it."""
+    edge = round(EDGE_SECONDS * sampling_rate)
+    parts = []
+    for piece, speech in zip(pieces, spoken, strict=True):
+        loud = np.flatnonzero(np.abs(speech) > QUIET)
+        if loud.size:
+            parts.append(speech[max(0, loud[0] - edge) : loud[-1] + edge])
+            parts.append(np.zeros(round(piece.pause * sampling_rate), np.float32))
+    return np.concatenate(parts[:-1]) if parts else np.zeros(0, np.float32)
 
 
 def _generate_speech(speecht5: SpeechT5, input_ids: torch.Tensor) -> np.ndarray:
@@ -97,19 +134,27 @@ def _generate_speech(speecht5: SpeechT5, input_ids: torch.Tensor) -> np.ndarray:
         return speech.float().cpu().numpy()
 
 
-def split_text(text: str, max_characters: int = MAX_PIECE) -> list[str]:
-    """Pieces of at most `max_characters`: whole sentences where they fit, else clauses, else words, else cut."""
-    rest = " ".join(text.split())
+def split_text(text: str, max_characters: int = MAX_PIECE) -> list[Piece]:
+    """Pieces of at most `max_characters`: whole sentences where they fit, else clauses, else words, else cut.
+
+    A line break ends a piece, too, and an empty line ends a paragraph. What holds neither letter nor digit is left out.
+    """
     pieces = []
-    while len(rest) > max_characters:
-        window = rest[: max_characters + 1]
-        for boundary in (r"[.!?…][\"')\]]*\s", r"[,;:—]\s", r"\s"):
-            ends = [match.end() for match in re.finditer(boundary, window)]
-            if ends:
-                cut = ends[-1]
-                break
-        else:
-            cut = max_characters
-        pieces.append(rest[:cut].strip())
-        rest = rest[cut:].strip()
-    return [*pieces, rest] if rest else pieces
+    lines = re.split(r"(\n+)", text)
+    for line, line_break in zip(lines[::2], [*lines[1::2], ""], strict=True):
+        rest = " ".join(line.split())
+        while len(rest) > max_characters:
+            cut = _cut(rest[: max_characters + 1], max_characters)
+            piece, rest = rest[:cut].strip(), rest[cut:].strip()
+            pieces.append(Piece(piece, SENTENCE_PAUSE if re.search(SENTENCE_END, piece + " ") else CLAUSE_PAUSE))
+        pieces.append(Piece(rest, PARAGRAPH_PAUSE if "\n\n" in line_break else SENTENCE_PAUSE))
+    return [piece for piece in pieces if re.search(r"\w", piece.text)]
+
+
+def _cut(window: str, max_characters: int) -> int:
+    """Where to end a piece that begins a text longer than `window`."""
+    for boundary in (SENTENCE_END, r"[,;:—]\s", r"\s"):
+        ends = [match.end() for match in re.finditer(boundary, window)]
+        if ends:
+            return ends[-1]
+    return max_characters

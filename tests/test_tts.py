@@ -6,6 +6,7 @@ SpeechT5's calls run for real, on a small checkpoint with random weights and the
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +24,24 @@ from transformers import SpeechT5ForTextToSpeech
 import asr
 import checkpoints
 import fast_speecht5
+import tts
 from checkpoints import CheckpointError, Engine, Settings, load_speecht5
 from tests import small_checkpoints
 from tests.measures import word_error_rate
-from tts import MAX_PIECE, TextError, default_voice, split_text, synthesise
+from tts import (
+    CLAUSE_PAUSE,
+    LONGEST_BESIDE,
+    LONGEST_PER_CHARACTER,
+    MAX_PIECE,
+    PARAGRAPH_PAUSE,
+    QUIET,
+    SENTENCE_PAUSE,
+    Piece,
+    TextError,
+    default_voice,
+    split_text,
+    synthesise,
+)
 
 ROWS = 20  # of the small x-vector table
 LONG_TEXT = "The quick brown fox jumps over the lazy dog. " * 15  # 675 characters
@@ -101,12 +116,12 @@ def test_a_text_past_the_limit_is_spoken_to_its_end(speecht5: Settings, heard: l
     spoken = [tokenizer.decode(input_ids[0], skip_special_tokens=True).strip() for input_ids in heard]
     assert " ".join(spoken) == LONG_TEXT.strip()
     assert all(sentence.endswith(".") for sentence in spoken)
-    assert len(speech) > (len(spoken) - 1) * 4000  # a quarter of a second between the pieces, and the pieces
+    assert len(speech) > (len(spoken) - 1) * SENTENCE_PAUSE * sampling_rate
 
 
-@pytest.mark.parametrize("text", ["a" + "\ufdfa" * 299, "a" + "…" * 299])
-def test_characters_that_the_tokenizer_expands_do_not_pass_the_limit(speecht5: Settings, heard: list[torch.Tensor], text: str) -> None:
-    """SentencePiece normalises: an ellipsis is three characters to the model, U+FDFA eighteen."""
+@pytest.mark.parametrize("text", ["a" + "\ufdfa" * 299, "a" + "8 " * 149])
+def test_characters_that_become_words_do_not_pass_the_limit(speecht5: Settings, heard: list[torch.Tensor], text: str) -> None:
+    """A digit is up to five letters, U+FDFA a sentence."""
     assert len(text) <= MAX_PIECE
     synthesise(text, settings=speecht5)
     assert sum(input_ids.shape[1] for input_ids in heard) > 600
@@ -173,6 +188,10 @@ def test_whisper_understands_the_embedded_voice() -> None:
     assert word_error_rate(" ".join(sentences), heard) < 0.1, heard
 
 
+def texts(pieces: list[Piece]) -> list[str]:
+    return [piece.text for piece in pieces]
+
+
 # --- texts --------------------------------------------------------------------------------------------------------
 
 
@@ -196,29 +215,116 @@ def test_a_text_too_long_is_refused_with_its_length_and_the_limit(speecht5: Sett
 
 @given(text=st.text(st.sampled_from("ab .,;!?…\n\t\u2003'\")é—世"), max_size=400), limit=st.integers(1, 60))
 @hypothesis_settings(max_examples=300, deadline=None)
-def test_splitting_loses_nothing_but_whitespace_and_keeps_the_limit(text: str, limit: int) -> None:
-    pieces = split_text(text, limit)
-    assert "".join("".join(pieces).split()) == "".join(text.split())
+def test_splitting_loses_no_letter_and_keeps_the_limit(text: str, limit: int) -> None:
+    pieces = texts(split_text(text, limit))
+    assert re.findall(r"\w", "".join(pieces)) == re.findall(r"\w", text)
     assert all(0 < len(piece) <= limit and piece == piece.strip() for piece in pieces)
 
 
 @given(words=st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12), max_size=80), limit=st.integers(12, 60))
 @hypothesis_settings(max_examples=200, deadline=None)
 def test_splitting_never_cuts_a_word_that_fits(words: list[str], limit: int) -> None:
-    assert [word for piece in split_text(" ".join(words), limit) for word in piece.split()] == words
+    assert [word for piece in split_text(" ".join(words), limit) for word in piece.text.split()] == words
 
 
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=30))
 @hypothesis_settings(max_examples=200, deadline=None)
 def test_splitting_ends_at_sentences_where_they_fit(lengths: list[int]) -> None:
     sentences = [("word, " * length)[:length].strip(" ,") + "." for length in lengths]
-    pieces = split_text(" ".join(sentences), 60)
+    pieces = texts(split_text(" ".join(sentences), 60))
     assert all(piece.endswith(".") for piece in pieces)
     assert all(len(piece) + 1 + len(following.split(". ")[0]) >= 60 for piece, following in itertools.pairwise(pieces))
 
 
 def test_splitting_falls_back_to_clauses_then_words_then_characters() -> None:
-    assert split_text("One, two three four", 12) == ["One,", "two three", "four"]
-    assert split_text("one two three", 8) == ["one two", "three"]
-    assert split_text("abcdefghij", 4) == ["abcd", "efgh", "ij"]
+    assert texts(split_text("One, two three four", 12)) == ["One,", "two three", "four"]
+    assert texts(split_text("one two three", 8)) == ["one two", "three"]
+    assert texts(split_text("abcdefghij", 4)) == ["abcd", "efgh", "ij"]
     assert split_text(" \n ") == []
+
+
+def test_splitting_does_not_take_an_initial_for_a_sentence() -> None:
+    assert texts(split_text("Ask J. K. Rowling. She knows it.", 20)) == ["Ask J. K. Rowling.", "She knows it."]
+
+
+def test_a_pause_is_the_longer_the_more_has_ended() -> None:
+    pieces = split_text("One, two three. Four.\nFive.\n\nSix.", 10)
+    assert [(piece.text, piece.pause) for piece in pieces] == [
+        ("One,", CLAUSE_PAUSE),
+        ("two three.", SENTENCE_PAUSE),
+        ("Four.", SENTENCE_PAUSE),
+        ("Five.", PARAGRAPH_PAUSE),
+        ("Six.", SENTENCE_PAUSE),
+    ]
+    assert CLAUSE_PAUSE < SENTENCE_PAUSE < PARAGRAPH_PAUSE
+
+
+def test_a_paragraph_is_heard_as_the_longest_pause() -> None:
+    """The embedded voice, whose own silence around what it says does not add to the pause."""
+
+    def longest_pause(text: str) -> float:
+        sampling_rate, speech = synthesise(text, "embedded")
+        loud = np.flatnonzero(np.abs(speech.astype(int)) > 32767 * QUIET)
+        return float(np.diff(loud).max() / sampling_rate)
+
+    assert longest_pause("Good morning.\n\nHow are you?") == pytest.approx(PARAGRAPH_PAUSE, abs=0.15)
+    assert longest_pause("Good morning.\nHow are you?") == pytest.approx(SENTENCE_PAUSE, abs=0.15)
+
+
+# --- written and spoken -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["fast", "pipeline"])
+def test_speecht5_is_given_words_in_its_own_characters(speecht5: Settings, heard: list[torch.Tensor], engine: Engine) -> None:
+    synthesise("Dr. Müller paid $3.20 “in a café” (Прага) in 2026 🎉!", settings=replace(speecht5, engine=engine))
+    tokenizer = load_speecht5(speecht5).processor.tokenizer
+    assert tokenizer.unk_token_id not in torch.cat(heard, dim=1)
+    (said,) = [tokenizer.decode(input_ids[0], skip_special_tokens=True) for input_ids in heard]
+    expected = "Doctor Muller paid three dollars and twenty cents in a cafe, Praga, in twenty twenty-six, party popper!"
+    assert " ".join(said.split()) == expected
+
+
+def test_both_voices_are_given_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def listen(text: str) -> np.ndarray:
+        said.append(text)
+        return np.ones(2400, np.float32)
+
+    listen.sample_rate = 24_000  # type: ignore[attr-defined]
+    monkeypatch.setattr(tts, "load_embedded_voice", lambda: listen)
+    synthesise("It is 10:30.\n\nIt is 20 °C.", "embedded")
+    assert said == ["It is ten thirty.", "It is twenty degrees Celsius."]
+
+
+# --- speech without an end ----------------------------------------------------------------------------------------
+
+
+def speak_in_turn(monkeypatch: pytest.MonkeyPatch, *seconds: float) -> list[float]:
+    """SpeechT5 speaks for so many seconds, one call after another; the list keeps what is left."""
+    left = list(seconds)
+
+    def generate_speech(_: object, sentences: list[torch.Tensor], __: torch.Tensor) -> list[np.ndarray]:
+        return [np.full(round(left.pop(0) * 16_000), 0.1, np.float32) for _ in sentences]
+
+    monkeypatch.setattr(fast_speecht5, "generate_speech", generate_speech)
+    return left
+
+
+def test_speech_as_long_as_its_text_is_kept(speecht5: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = speak_in_turn(monkeypatch, 1.0, 1.0)
+    assert len(synthesise("Good morning.", settings=speecht5)[1]) == 16_000
+    assert left == [1.0]
+
+
+def test_speech_without_an_end_is_spoken_once_more(speecht5: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = speak_in_turn(monkeypatch, 60.0, 1.0, 1.0)
+    assert len(synthesise("Good morning.", settings=speecht5)[1]) == 16_000
+    assert left == [1.0]
+
+
+def test_speech_without_an_end_twice_is_cut(speecht5: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = speak_in_turn(monkeypatch, 60.0, 60.0, 1.0)
+    speech = synthesise("Good morning.", settings=speecht5)[1]
+    assert len(speech) == round(16_000 * (LONGEST_BESIDE + LONGEST_PER_CHARACTER * len("Good morning.")))
+    assert left == [1.0]
