@@ -1,8 +1,8 @@
 """Written English -> English as it is spoken: numbers, dates, money, units, abbreviations and symbols become words.
 
 Knows: how an American reader says what is written, as the voices are American. Does not know: voices, models, sound.
-Everything here is a table or a rule over a short pattern, applied in the order of `_RULES`. Whatever no rule knows is still
-read: digits one number at a time, symbols by their Unicode names, other scripts transliterated.
+Everything here is a table or a rule over a short pattern; the rules are at the end, in the order in which they apply. What no
+rule knows is still read: symbols by their Unicode names, other scripts transliterated.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ _SYMBOLS = str.maketrans(
 
 
 def _tidy(text: str) -> str:
-    """Single spaces, none before a comma or a full stop; dashes as the pauses that they are; at most one empty line."""
+    """Single spaces, none before a comma or a full stop; at most one empty line."""
     text = re.sub(r"[^\S\n]+", " ", text)
     text = re.sub(r" ?\n ?", "\n", text)
     text = re.sub(r"\n{3,}", "\n\n", text)
@@ -312,9 +312,13 @@ _ABBREVIATIONS = {
     "Mr": "Mister", "Mrs": "Missus", "Dr": "Drive", "St": "Street", "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road",
     "Jr": "Junior", "Sr": "Senior", "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation", "Co": "Company",
     "Bros": "Brothers", "Dept": "Department", "etc": "et cetera", "e.g": "for example", "i.e": "that is", "vs": "versus",
-    "approx": "approximately", "cf": "compare", "vol": "volume", "Vol": "Volume", "fig": "figure", "Fig": "Figure",
-    "Figs": "Figures", "pp": "pages", "est": "established", "Mon": "Monday", "Tue": "Tuesday", "Wed": "Wednesday",
+    "approx": "approximately", "cf": "compare", "est": "established", "Mon": "Monday", "Tue": "Tuesday", "Wed": "Wednesday",
     "Thu": "Thursday", "Fri": "Friday", **{month[:3]: month for month in _MONTHS if month != "May"}, "Sept": "September",
+}  # fmt: skip
+# Before a number only: "I ate a fig." is about fruit.
+_BEFORE_NUMBERS = {
+    "No": "number", "no": "number", "Nos": "numbers", "nos": "numbers", "Fig": "Figure", "fig": "figure", "Vol": "Volume",
+    "vol": "volume", "Ch": "Chapter", "ch": "chapter", "p": "page", "pp": "pages",
 }  # fmt: skip
 _PHRASES = {
     "24/7": "twenty-four seven",
@@ -417,7 +421,8 @@ _READINGS = _rules(
     (r"(?<=[\d²³])(?=[A-Z][a-z])", " "),
     (r"(?<=\d) ?(?P<half>[AaPp])\.? ?[Mm]\b\.?", _half_day),
     (rf"\b(?P<title>{_any(_TITLES)})(?P<stop>\.?) (?=[A-Z])", _title),
-    (r"\b[Nn]os?\. ?(?=\d)|#(?=\d)", "number "),
+    (rf"\b(?P<word>{_any(_BEFORE_NUMBERS)})\. ?(?=\d)", lambda match: f"{_BEFORE_NUMBERS[match['word']]} "),
+    (r"#(?=\d)", "number "),
     (rf"(?<![^\W\d²³]|\.)(?P<word>{_any(_ABBREVIATIONS)})\.(?!\w)", _abbreviation),
     (rf"(?<![^\W\d²³]|\.)(?:{_any(_PHRASES)})(?![^\W\d])", lambda match: _PHRASES[match[0]]),
     (r"#(?=[^\W\d])", " hashtag "),

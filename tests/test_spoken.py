@@ -73,6 +73,7 @@ READINGS = {
     "12 Main St.": "twelve Main Street.",
     "e.g. pears, i.e. fruit, etc.": "for example pears, that is fruit, et cetera.",
     "No. 5": "number five",
+    "See fig. 2. I ate a fig.": "See figure two. I ate a fig.",
     "Henry VIII in World War II": "Henry the eighth in World War two",
     "World War I was": "World War one was",
     "Henry I saw": "Henry I saw",
