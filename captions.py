@@ -12,6 +12,7 @@ forgotten, and an hour costs per second what a minute does.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,7 @@ from voice_activity import FRAME, spoken
 UPDATE_SECONDS = 1.0  # new audio that is worth a decode
 WINDOW_SECONDS = 12.0  # audio that is decoded again at most, plus what came while the last decode ran
 KEPT_SECONDS = 4.0  # of it stay when the window is cut: committed words that the next decode continues after
-GUARD_SECONDS = 0.4  # before the end of the audio, where a word may be cut
+GUARD_SECONDS = 0.6  # before the end of the audio, where a word may be cut
 PAUSE_SECONDS = 0.6  # silence that ends an utterance: everything before it is committed
 MARGIN_SECONDS = 0.3  # around speech: what the detector hears late, and the end of a last consonant
 FORGET_SECONDS = 2.0  # of silence, after which the next words begin a new window
@@ -33,6 +34,7 @@ PRE_ROLL_SECONDS = 1.0  # kept while nobody speaks, so that a first word is whol
 WARM_UP_SECONDS = 0.5  # audio that the detector hears again to know where it is
 CONTEXT_TOKENS = 40  # committed text before the window that the decoder is told
 LANGUAGE_SECONDS = 4.0  # of an utterance after which its detected language is kept
+SURE_SECONDS = 1.0  # of sound that the detector took for speech: what is heard in less must be likely
 WORDS_PER_SECOND = 10.0  # nobody speaks faster: more than that in what the detector took for speech was made up
 
 
@@ -87,14 +89,12 @@ def update(captions: Captions, waveform: np.ndarray, settings: Settings = Settin
     # 2. An utterance is over: all of it is committed.
     if final or silence >= _samples(PAUSE_SECONDS):
         end = min(captions.n_heard, captions.speech_end + _samples(MARGIN_SECONDS))
-        captions = _commit_utterance(captions, waveform[: end - captions.window_start], settings)
-        captions = replace(captions, n_committed=end, hypothesis=())
+        captions, decoded = _decode(captions, waveform[: end - captions.window_start], settings)
+        captions = replace(_commit_all(captions, decoded), n_committed=end, hypothesis=())
     # 3. Somebody is speaking: what two decodes agree on is committed, up to where a word may be cut.
     else:
-        decoded = _decode(captions, waveform, settings, temperatures=(0.0,))
-        captions = _with_language(captions, decoded)
-        if _is_likely(decoded):
-            captions = _commit_agreed(captions, decoded.words[captions.n_words_in_window :])
+        captions, decoded = _decode(captions, waveform, settings, temperatures=(0.0,))
+        captions = _commit_agreed(captions, decoded.words) if _is_likely(decoded) else captions
     # 4. The window stays bounded.
     if final:
         return replace(captions, window_start=captions.n_heard, n_words_in_window=0, n_speech=0)
@@ -120,23 +120,45 @@ def _listen(captions: Captions, waveform: np.ndarray) -> Captions:
     )
 
 
-def _decode(captions: Captions, waveform: np.ndarray, settings: Settings, **options: object) -> Decoded:
-    """A window after its committed words. Times are since the recording began."""
+def _decode(captions: Captions, waveform: np.ndarray, settings: Settings, **options: object) -> tuple[Captions, Decoded]:
+    """Only what follows a window's committed words. Times are since the recording began.
+
+    Whisper may take a pause in a window for the end, and hear nothing after it: then the window begins behind the pause.
+    """
+    decoded = _decode_window(captions, waveform, settings, **options)
+    if not decoded.words and captions.n_committed > captions.window_start:
+        waveform = waveform[captions.n_committed - captions.window_start :]
+        captions = replace(captions, window_start=captions.n_committed, n_words_in_window=0, hypothesis=())
+        decoded = _decode_window(captions, waveform, settings, **options)
+    # What was detected is kept once there was enough of it to be sure.
+    captions = replace(captions, heard_language=decoded.language)
+    if captions.language is None and decoded.words and captions.n_speech >= _samples(LANGUAGE_SECONDS):
+        captions = replace(captions, language=decoded.language)
+    return captions, decoded
+
+
+def _decode_window(captions: Captions, waveform: np.ndarray, settings: Settings, **options: object) -> Decoded:
     n_before = len(captions.words) - captions.n_words_in_window
+    prefix = _tokens(captions.words[n_before:])
     decoded = decode(
         load_whisper(_checkpoint(captions, settings), settings),
         waveform,
         Options(
             task=captions.task,
             language=captions.language,
-            prefix=_tokens(captions.words[n_before:]),
+            prefix=prefix,
             context=_tokens(captions.words[max(0, n_before - CONTEXT_TOKENS) : n_before])[-CONTEXT_TOKENS:],
             word_times=True,
         ),
         **options,
     )
+    # Counted in tokens: a comma that was committed by itself is part of its word when the whole prefix is put into words.
+    ends = itertools.accumulate(len(word.tokens) for word in decoded.words)
+    new = _supported([word for word, end in zip(decoded.words, ends, strict=True) if end > len(prefix)])
     start = captions.window_start / SAMPLING_RATE
-    return replace(decoded, words=tuple(replace(word, start=start + word.start, end=start + word.end) for word in decoded.words))
+    committed = captions.words[-1].end if captions.words else 0.0  # as an earlier decode timed it
+    timed = (replace(word, start=max(committed, start + word.start), end=max(committed, start + word.end)) for word in new)
+    return replace(decoded, words=tuple(timed))
 
 
 def _checkpoint(captions: Captions, settings: Settings) -> str:
@@ -151,21 +173,20 @@ def _is_likely(decoded: Decoded) -> bool:
     return all(segment.compression_ratio <= COMPRESSION_RATIO and segment.avg_logprob >= LOG_PROBABILITY for segment in decoded.segments)
 
 
-def _with_language(captions: Captions, decoded: Decoded) -> Captions:
-    """What was detected is kept once there was enough of it to be sure."""
-    captions = replace(captions, heard_language=decoded.language)
-    sure = decoded.text and captions.n_speech >= _samples(LANGUAGE_SECONDS)
-    return replace(captions, language=decoded.language) if captions.language is None and sure else captions
-
-
-def _commit_utterance(captions: Captions, waveform: np.ndarray, settings: Settings) -> Captions:
-    decoded = _decode(captions, waveform, settings)
-    captions = _with_language(captions, decoded)
-    words = decoded.words[captions.n_words_in_window :]
-    n_words = captions.n_words_in_window + len(words)
-    if not _is_likely(decoded) or n_words > max(1.0, WORDS_PER_SECOND * captions.n_speech / SAMPLING_RATE):
+def _commit_all(captions: Captions, decoded: Decoded) -> Captions:
+    n_words = captions.n_words_in_window + len(decoded.words)
+    heard = captions.speech_end - max(captions.window_start, captions.n_committed)
+    made_up = n_words > max(1.0, WORDS_PER_SECOND * captions.n_speech / SAMPLING_RATE)
+    if made_up or (heard < _samples(SURE_SECONDS) and not _is_likely(decoded)):
         return captions
-    return replace(captions, words=captions.words + words)
+    return replace(captions, words=captions.words + decoded.words, n_words_in_window=n_words)
+
+
+def _supported(words: Sequence[Word]) -> Sequence[Word]:
+    """Without what is in no sound: words that the alignment crowds into one moment were made up after the last real one."""
+    instant = [word.end <= word.start for word in words]
+    made_up = [index for index in range(len(words)) if instant[index] and (index + 1 == len(words) or instant[index + 1])]
+    return words[: made_up[0]] if made_up else words
 
 
 def _commit_agreed(captions: Captions, words: Sequence[Word]) -> Captions:

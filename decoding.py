@@ -445,7 +445,7 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
         for index, attempt in enumerate(generate(heard, options.temperatures[0])):
             # 3. Ask again where the answer looks wrong: first with all 30 s, then hotter.
             own = heard.window(index)
-            doubtful = not attempt.good or (options.padding_seconds is not None and repeats_itself(attempt.tokens))
+            doubtful = not attempt.good or (options.padding_seconds is not None and repeats_itself((*prefix, *attempt.tokens)))
             if doubtful and len(options.temperatures) > 1:
                 own, attempt = _ask_again(fast_whisper, waveforms[index], own, attempt, generate, options)
             # 4. Time.

@@ -1,0 +1,66 @@
+"""The whole app as a visitor meets it: seconds to the first page, and the memory that all tabs together take.
+
+    python -m benchmarks.app RECORDING
+
+Starts `app.py` in a process of its own, asks for the page until it answers, then uses every endpoint twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from gradio_client import Client, handle_file
+
+PORT = 7871
+ASKING_EVERY = 0.05  # seconds
+
+
+def peak_megabytes(process: int) -> float:
+    """The most that a process ever had in memory, Linux."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def main(recording: str) -> None:
+    began = time.perf_counter()
+    app = subprocess.Popen([sys.executable, "app.py", "--port", str(PORT)], stdout=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{PORT}/", timeout=10).raise_for_status()
+                break
+            except httpx.HTTPError:
+                time.sleep(ASKING_EVERY)
+        print(f"load {os.getloadavg()[0]:.1f}; first page after {time.perf_counter() - began:.1f} s, {peak_megabytes(app.pid):.0f} MB")
+        client = Client(f"http://127.0.0.1:{PORT}", verbose=False)
+        sound = handle_file(recording)
+        calls: dict[str, tuple[object, ...]] = {
+            "/transcribe": (sound, "english"),
+            "/stream_accumulated": (sound, "english", True),
+            "/stream_chunks": (sound, "english", True),
+            "/translate": (sound,),
+            "/synthesise": ("The birch canoe slid on the smooth planks.",),
+            "/speech_to_speech_translation": (sound,),
+        }
+        for name, arguments in calls.items():
+            seconds = []
+            for _ in range(2):
+                start = time.perf_counter()
+                client.predict(*arguments, api_name=name)
+                seconds.append(time.perf_counter() - start)
+            print(f"  {name:32} first {seconds[0]:5.1f} s, then {seconds[1]:5.1f} s, peak memory so far {peak_megabytes(app.pid):.0f} MB")
+    finally:
+        app.terminate()
+        app.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recording")
+    main(parser.parse_args().recording)
