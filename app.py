@@ -1,7 +1,7 @@
 """The page: one builder per tab, event handlers, the messages a person reads; launch.
 
-Knows: Gradio, what a visitor sees, and for how long what they said is kept. Does not know: how anything is decoded or
-spoken; that is in asr.py, stst.py and tts.py.
+Knows: Gradio, what a visitor sees and in which words. Does not know: how anything is decoded or spoken; that is in asr.py,
+captions.py, stst.py and tts.py. Nor for how long what was said is kept; that is in visitors.py.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import html
 import logging
 import os
-import threading
+import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -24,96 +25,28 @@ import checkpoints
 import stst
 import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16
-from checkpoints import Settings
+from checkpoints import CheckpointError, Settings
+from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, StreamingMode, Visitor, Visitors, decode_captions
 
 log = logging.getLogger(__name__)
 
 STREAM_EVERY = 0.5  # seconds of sound in a chunk; below that, Gradio loses and reorders chunks
-IN_FLIGHT_SECONDS = 0.4  # after Stop, the last chunk may still be on its way
-GRACE_SECONDS = 60.0  # a phone that sleeps, or a network that blinks, is not a visitor who left
-IDLE_SECONDS = 3600.0  # a program that opened a session and never closed it
+IN_FLIGHT_SECONDS = 5.0  # after Stop, chunks that the page has sent are waited for that long
+PARTIAL = "color: var(--body-text-color-subdued); opacity: 0.8"  # words that may still change
+LOADING_SECONDS = 2.5  # captions of which there are none by then wait for the weights
+BUSY_SECONDS = 5.0  # captions that are further behind than this say why
+SHOWN_CHARACTERS = 3000  # of live captions at most: what the page is sent must not grow with the hour
+SENTENCE = re.compile(r"[^.?!。？！]+[.?!。？！]*\s*|[.?!。？！]+\s*")
+HEAD = f"<script>{Path(__file__).with_name('microphone.js').read_text(encoding='utf-8')}</script>"
+CLOCK_SECONDS = 2.0
+POLITE = "element.setAttribute('aria-live', 'polite'); element.setAttribute('aria-atomic', 'false')"
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}  # whatever runs a model; the decodes take turns inside
 DETECT = "detect"
 LANGUAGE_CHOICES = [("Detect", DETECT), *((language.title(), language) for language in asr.LANGUAGES)]
 SPEECH_TO_SPEECH_TABS: list[tuple[str, Literal["microphone", "upload"]]] = [("Microphone", "microphone"), ("Audio File", "upload")]
+TASK_CHOICES = [("Transcribe", "transcribe"), ("Translate to English", "translate")]
 VOICE_CHOICES = [("SpeechT5", "SpeechT5"), ("Embedded voice", "embedded")]
-
-
-# --- what one visitor has said ------------------------------------------------------------------------------------
-
-Stream = TypeVar("Stream", asr.Accumulated, asr.ChunkOnly)
-
-
-@dataclass(frozen=True)
-class StreamingMode(Generic[Stream]):
-    """One of the tutorial's ways to stream, and how its page calls it."""
-
-    name: str
-    begin: Callable[[Recording], Stream]
-    decode: Callable[[Stream, str | None, Settings], Stream]
-    cost: Callable[[Stream], str]
-
-
-def _accumulated_cost(stream: asr.Accumulated) -> str:
-    heard = len(stream.recording) / SAMPLING_RATE
-    times = f", {stream.seconds_decoded / heard:.1f} times what was said" if heard else ""
-    return f"Heard {heard:.1f} s. Decoded {stream.seconds_decoded:.1f} s so far{times}: each step starts again at the beginning."
-
-
-def _chunk_cost(stream: asr.ChunkOnly) -> str:
-    heard, decoded = len(stream.recording) / SAMPLING_RATE, stream.n_decoded / SAMPLING_RATE
-    return f"Heard {heard:.1f} s. Decoded {decoded:.1f} s so far: each second once, and each piece without the ones before it."
-
-
-ACCUMULATED = StreamingMode("accumulated", asr.Accumulated, asr.decode_accumulated, _accumulated_cost)
-CHUNK_ONLY = StreamingMode("chunks", asr.ChunkOnly, asr.decode_chunk, _chunk_cost)
-
-
-@dataclass(eq=False)
-class Visitor:
-    """One browser tab's, or one API client's, streams by name."""
-
-    streams: dict[str, Any] = field(default_factory=dict)
-    changing: threading.Lock = field(default_factory=threading.Lock)  # held for an assignment
-    decoding: threading.Lock = field(default_factory=threading.Lock)  # held for a decode
-    last_seen: float = field(default_factory=time.monotonic)
-    left: bool = False
-
-
-class Visitors:
-    """Everyone's streams, each under the session that Gradio gave its page; freed when the page is closed."""
-
-    def __init__(self) -> None:
-        self._visitors: dict[str, Visitor] = {}
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._visitors)
-
-    def of(self, request: gr.Request) -> Visitor:
-        if request.session_hash is None:  # a bare HTTP call without a session: nothing is kept for it
-            return Visitor()
-        with self._lock:
-            self._free(lambda visitor: time.monotonic() - visitor.last_seen > IDLE_SECONDS)
-            visitor = self._visitors.setdefault(request.session_hash, Visitor())
-            visitor.last_seen, visitor.left = time.monotonic(), False
-            return visitor
-
-    def leave(self, request: gr.Request) -> None:
-        """The page was closed; a visitor who is not back after a grace is forgotten."""
-        visitor = self._visitors.get(request.session_hash or "")
-        if visitor is not None:
-            visitor.left = True
-            timer = threading.Timer(GRACE_SECONDS, self._forget_those_who_left)
-            timer.daemon = True
-            timer.start()
-
-    def _forget_those_who_left(self) -> None:
-        with self._lock:
-            self._free(lambda visitor: visitor.left and time.monotonic() - visitor.last_seen >= GRACE_SECONDS)
-
-    def _free(self, gone: Callable[[Visitor], bool]) -> None:
-        self._visitors = {session: visitor for session, visitor in self._visitors.items() if not gone(visitor)}
 
 
 # --- what a person reads when something goes wrong ----------------------------------------------------------------
@@ -138,6 +71,41 @@ def plainly(handler: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+# --- what a person reads of live captions -------------------------------------------------------------------------
+
+
+def captions_html(stream: Captioned) -> str:
+    """Committed words, then lighter the ones that may still change. What a visitor said is never markup."""
+    if stream.captions is None:
+        return ""
+    committed = stream.captions.committed
+    if len(committed) > SHOWN_CHARACTERS:  # cut in large steps, so that what is on the page seldom moves
+        step = SHOWN_CHARACTERS // 3
+        committed = committed[-(-(len(committed) - SHOWN_CHARACTERS) // step) * step :].partition(" ")[2]
+    # A sentence each: what has not changed since the last time stays as it is, and a screen reader reads only what is new.
+    pieces = [html.escape(piece) for piece in SENTENCE.findall(committed)]
+    sentences = "".join(f"<span>{piece}</span>" for piece in pieces)
+    return f'{sentences}<span class="partial" aria-hidden="true" style="{PARTIAL}">{html.escape(stream.captions.partial)}</span>'
+
+
+def captions_status(stream: Captioned) -> str:
+    """How far the captions are, in one line."""
+    heard, decoded = len(stream.recording) / SAMPLING_RATE, stream.n_decoded / SAMPLING_RATE
+    behind = heard - decoded
+    parts = [f"{behind:.1f} s behind: {heard:.1f} s received, {decoded:.1f} s decoded."]
+    if stream.captions is not None and not stream.captions.hears_speech and not stream.is_over:
+        parts.append("No speech is heard.")
+    elif stream.captions is not None and stream.captions.heard_language is not None:
+        parts.append(f"Language heard: {_language_name(stream.captions.heard_language)}.")
+    if stream.recording.is_full:
+        parts.append("Too much waits to be decoded, and no more is recorded: press Stop.")
+    elif stream.captions is None and behind > LOADING_SECONDS:
+        parts.append("The model is being loaded; what you say is kept.")
+    elif behind > BUSY_SECONDS and not stream.is_over:
+        parts.append("Many people are speaking at once, or this machine is busy: the words come later, none is lost.")
+    return " ".join(parts)
+
+
 # --- the page -----------------------------------------------------------------------------------------------------
 
 
@@ -147,7 +115,7 @@ class Page:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.visitors = Visitors()
-        self.languages: list[gr.Dropdown] = []  # shown once it is known that the checkpoint is multilingual
+        self.languages: list[tuple[Sequence[str], gr.Dropdown]] = []  # shown once one of these is known to be multilingual
         self.sources: list[tuple[str, gr.Markdown]] = []  # with what they tell of: "asr", "translation" or "voice"
         self.voices: list[gr.Dropdown] = []
         self.examples: list[gr.Button] = []
@@ -163,18 +131,27 @@ class Page:
                         self.streaming_tab(ACCUMULATED, "While you speak, everything said so far is decoded again and again.")
                     with gr.Tab("Streaming, chunk only", id="chunks"):
                         self.streaming_tab(CHUNK_ONLY, "While you speak, each piece is decoded alone, and its text added to a list.")
+                    with gr.Tab("Live captions", id="captions"):
+                        self.captions_tab()
                 with gr.Tab("Speech translation"):
                     self.translation_tab()
                 with gr.Tab("Text to speech"):
                     self.synthesis_tab()
                 with gr.Tab("Speech-to-speech translation"):
                     self.speech_to_speech_tab()
-            outputs = [*(markdown for _, markdown in self.sources), *self.languages, *self.voices, *self.examples]
+            languages = [dropdown for _, dropdown in self.languages]
+            outputs = [*(markdown for _, markdown in self.sources), *languages, *self.voices, *self.examples]
             demo.load(self.prepare, None, outputs, api_visibility="private", show_progress="hidden")
-            demo.unload(self.visitors.leave)
+            demo.unload(self.leave)
         return demo
 
     # Handlers: what a click does.
+
+    def visitor(self, request: gr.Request) -> Visitor:
+        return self.visitors.of(request.session_hash)
+
+    def leave(self, request: gr.Request) -> None:
+        self.visitors.leave(request.session_hash)
 
     def prepare(self) -> list[Any]:
         """Tells, once a page is up, which weights there are: finding out asks the Hub, but loads nothing."""
@@ -191,12 +168,12 @@ class Page:
                 sentences[role] = f"Model: {found[role].sentence}."
             except ValueError as error:
                 sentences[role] = str(error)
-        multilingual = "asr" in found and checkpoints.is_multilingual(found["asr"])
+        multilingual = {role for role in ("asr", "translation") if role in found and checkpoints.is_multilingual(found[role])}
         both_voices = "voice" in found and found["voice"].kind != "embedded"
         example = checkpoints.hub_reachable()
         return [
             *[sentences[role] for role, _ in self.sources],
-            *[gr.update(visible=multilingual) for _ in self.languages],
+            *[gr.update(visible=not multilingual.isdisjoint(roles)) for roles, _ in self.languages],
             *[gr.update(visible=both_voices, value="SpeechT5" if both_voices else None) for _ in self.voices],
             *[gr.update(visible=example) for _ in self.examples],
         ]
@@ -253,7 +230,7 @@ class Page:
 
     def streaming_tab(self, mode: StreamingMode[Any], does: str) -> None:
         gr.Markdown(f"{does} Press record and speak.")
-        microphone = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label="Speech", elem_id=f"mic-{mode.name}")
+        microphone, n_sent = self.microphone(mode.name)
         # A short piece in another language than the page expects is heard as nonsense, so it starts with the checkpoint's own.
         language = self.language("english" if self.settings.asr_checkpoint.endswith(".en") else DETECT)
         text = gr.Textbox(label="Transcription", lines=4, buttons=["copy"], elem_id=f"text-{mode.name}")
@@ -262,43 +239,63 @@ class Page:
         self.source("asr")
 
         def begin(request: gr.Request) -> tuple[Any, ...]:
-            self.visitors.of(request).streams[mode.name] = mode.begin(Recording(self.settings.max_seconds))
+            self.visitor(request).streams[mode.name] = mode.begin(Recording(self.settings.max_seconds))
             return "", "Listening.", gr.Timer(active=True)
-
-        def hear(chunk: tuple[int, Any] | None, request: gr.Request) -> None:
-            stream = self.visitors.of(request).streams.get(mode.name)
-            if chunk is not None and stream is not None:
-                asr.hear(stream.recording, chunk)
 
         def decode(language: str, request: gr.Request) -> Any:
             stream = self.decode(mode, mode.name, language, request)
             return (stream.text, self.told(mode, stream)) if stream else (gr.skip(), gr.skip())
 
-        def finish(language: str, request: gr.Request) -> tuple[Any, ...]:
-            time.sleep(IN_FLIGHT_SECONDS)
-            visitor = self.visitors.of(request)
-            if mode.name in visitor.streams:
-                visitor.streams[mode.name].recording.finish()
+        def finish(language: str, n_sent: float | None, request: gr.Request) -> tuple[Any, ...]:
+            self.finish_hearing(mode.name, n_sent, request)
             stream = self.decode(mode, mode.name, language, request)
             if stream is None or not stream.text:
                 return "", str(NoSpeechError()), gr.Timer(active=False)
             return stream.text, self.told(mode, stream), gr.Timer(active=False)
 
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        # `.stream` sets the pace of the chunks and nothing else: it has one slot and no queue, so a chunk that comes
-        # while its handler runs would overwrite the one waiting. `.change` goes through the ordinary queue, in order.
-        microphone.stream(lambda _: None, microphone, None, stream_every=STREAM_EVERY, **private)
-        microphone.change(plainly(hear), microphone, None, trigger_mode="multiple", concurrency_limit=1, **private)
-        microphone.start_recording(plainly(begin), None, [text, cost, timer], queue=False, **private)
-        timer.tick(plainly(decode), language, [text, cost], trigger_mode="once", **MODEL, **private)
-        microphone.stop_recording(plainly(finish), language, [text, cost, timer], **MODEL, **private)
+        outputs = [text, cost, timer]
+        microphone.start_recording(plainly(begin), None, outputs, js=_begin(mode.name), queue=False, **PRIVATE)
+        timer.tick(plainly(decode), language, [text, cost], trigger_mode="once", **MODEL, **PRIVATE)
+        microphone.stop_recording(plainly(finish), [language, n_sent], outputs, js=_finish(mode.name), **MODEL, **PRIVATE)
         self.stream_endpoint(mode)
+
+    def microphone(self, name: str) -> tuple[gr.Audio, gr.Number]:
+        """A microphone whose chunks go to the visitor's stream of this name, all of them and in order.
+
+        Returns:
+            It, and a number that nobody sees: which chunk it is that is heard; at Stop, how many were sent.
+        """
+        microphone = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label="Speech", elem_id=f"mic-{name}")
+        number = gr.Number(visible=False)
+
+        def hear(chunk: tuple[int, Any] | None, number: float | None, request: gr.Request) -> None:
+            stream = self.visitor(request).streams.get(name)
+            if chunk is not None and stream is not None:
+                asr.hear(stream.recording, chunk, None if number is None else int(number))
+
+        # `.stream` sets the pace of the chunks and nothing else. With a handler on the server it would have one slot and no
+        # queue, so that a chunk that comes while the handler runs overwrites the one waiting, and none at all while it
+        # connects. `.change` goes through the ordinary queue.
+        microphone.stream(None, microphone, None, js="() => undefined", stream_every=STREAM_EVERY)
+        number_it = f"(chunk) => [chunk, window.microphones?.handOver('{name}', chunk) ?? null]"
+        heard: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **PRIVATE}
+        microphone.change(plainly(hear), [microphone, number], None, js=number_it, **heard)
+        return microphone, number
+
+    def finish_hearing(self, name: str, n_sent: float | None, request: gr.Request) -> None:
+        """After Stop, waits for the chunks that are still on their way."""
+        stream = self.visitor(request).streams.get(name)
+        if stream is not None:
+            until = time.monotonic() + IN_FLIGHT_SECONDS
+            while stream.recording.n_chunks < (n_sent or 0) and time.monotonic() < until:
+                time.sleep(0.02)
+            stream.recording.finish()
 
     def stream_endpoint(self, mode: StreamingMode[Any]) -> None:
         """The same stream for programs, which cannot call a page's stream event: a chunk file in, the text so far out."""
 
         def stream_chunk(chunk: str, language: str, new_recording: bool, request: gr.Request) -> str:
-            visitor, name = self.visitors.of(request), f"{mode.name}-endpoint"
+            visitor, name = self.visitor(request), f"{mode.name}-endpoint"
             if new_recording or name not in visitor.streams:
                 visitor.streams[name] = mode.begin(Recording(self.settings.max_seconds))
             asr.hear(visitor.streams[name].recording, chunk)
@@ -314,23 +311,115 @@ class Page:
         inputs = [chunk, language, new_recording]
         send.click(plainly(stream_chunk), inputs, text, api_name=f"stream_{mode.name}", **MODEL)
 
-    def decode(self, mode: StreamingMode[Stream], name: str, language: str, request: gr.Request) -> Stream | None:
+    def decode(self, mode: StreamingMode[Any], name: str, language: str, request: gr.Request) -> Any:
         """Decodes what a visitor has said since the last time; None where a new recording has begun meanwhile."""
-        visitor = self.visitors.of(request)
-        with visitor.decoding:
-            before = visitor.streams.get(name)
-            if before is None:
-                return None
-            after = mode.decode(before, _spoken(language), self.settings)
-            with visitor.changing:
-                if visitor.streams.get(name) is not before:
-                    return None
-                visitor.streams[name] = after
-            return after
+        return self.visitor(request).advance(name, lambda stream: mode.decode(stream, _spoken(language), self.settings))
 
     def told(self, mode: StreamingMode[Any], stream: Any) -> str:
         full = f" The recording is full ({self.settings.max_minutes:g} minutes): press Stop." if stream.recording.is_full else ""
         return mode.cost(stream) + full
+
+    def captions_tab(self) -> None:
+        gr.Markdown("Press record, talk, and read along for as long as you like. Lighter words may still change.")
+        microphone, n_sent = self.microphone("captions")
+        with gr.Accordion("Choices", open=False):
+            task = gr.Radio(TASK_CHOICES, value="transcribe", label="Task")
+            language = self.language(DETECT, "asr", "translation")
+        live = gr.HTML(min_height=120, padding=True, container=True, elem_id="live-captions", js_on_load=POLITE)
+        text = gr.Textbox(label="Captions", lines=4, max_lines=20, buttons=["copy"], elem_id="text-captions", visible=False)
+        status = gr.Markdown(elem_id="status-captions")
+        with gr.Row(visible=False) as files:
+            srt = gr.DownloadButton("Subtitles (SRT)", elem_id="srt-captions")
+            vtt = gr.DownloadButton("Subtitles (WebVTT)", elem_id="vtt-captions")
+        timer, clock = gr.Timer(STREAM_EVERY, active=False), gr.Timer(CLOCK_SECONDS, active=False)
+        self.source("asr")
+
+        def begin(task: str, language: str, request: gr.Request) -> list[Any]:
+            self.visitor(request).streams["captions"] = self.captioned(task, language)
+            return shown("", "Listening.", live=True)
+
+        def decode(request: gr.Request) -> tuple[Any, ...]:
+            before = self.visitor(request).streams.get("captions")
+            stream = self.visitor(request).advance("captions", lambda stream: decode_captions(stream, self.settings))
+            if stream is None or stream is before or stream.is_over:
+                return gr.skip(), gr.skip()
+            return captions_html(stream), captions_status(stream)
+
+        def tell(request: gr.Request) -> Any:
+            """The line under the captions, also while a decode waits for its turn."""
+            stream = self.visitor(request).streams.get("captions")
+            return gr.skip() if stream is None or stream.is_over else captions_status(stream)
+
+        def finish(n_sent: float | None, request: gr.Request) -> list[Any]:
+            import captions
+
+            self.finish_hearing("captions", n_sent, request)
+            visitor = self.visitor(request)
+            stream = visitor.advance("captions", lambda stream: decode_captions(stream, self.settings, final=True))
+            if stream is None or stream.captions is None or not stream.captions.words:
+                return shown("", str(NoSpeechError()))
+            words = stream.captions.words
+            written = [
+                visitor.write(srt.GRADIO_CACHE, "captions.srt", captions.to_srt(words)),
+                visitor.write(vtt.GRADIO_CACHE, "captions.vtt", captions.to_vtt(words)),
+            ]
+            return shown(stream.captions.committed, captions_status(stream), written)
+
+        def shown(said: str, told: str, written: Sequence[Path] = (), live: bool = False) -> list[Any]:
+            """All that is on the tab: while one speaks the captions, after Stop the whole text and its files."""
+            return [
+                gr.HTML("", visible=live or not said),
+                gr.Textbox(said, visible=bool(said)),
+                told,
+                gr.Row(visible=bool(written)),
+                *(written or (None, None)),
+                gr.Timer(active=live),
+                gr.Timer(active=live),
+            ]
+
+        outputs = [live, text, status, files, srt, vtt, timer, clock]
+        microphone.start_recording(plainly(begin), [task, language], outputs, js=_begin("captions"), queue=False, **PRIVATE)
+        timer.tick(plainly(decode), None, [live, status], trigger_mode="once", **MODEL, **PRIVATE)
+        clock.tick(plainly(tell), None, status, trigger_mode="once", concurrency_limit=None, **PRIVATE)
+        microphone.stop_recording(plainly(finish), n_sent, outputs, js=_finish("captions"), **MODEL, **PRIVATE)
+        self.captions_endpoint()
+
+    def captioned(self, task: str, language: str) -> Captioned:
+        """A new recording. What it holds at a time is limited, and captions forget: there is no limit to how long one speaks."""
+        if task == "translate":
+            source = checkpoints.find_whisper(self.settings.translation_checkpoint)
+            if not checkpoints.is_multilingual(source):
+                raise CheckpointError(stst.knows_english_only(source))
+            return Captioned(Recording(self.settings.max_seconds), "translate", _spoken(language))
+        return Captioned(Recording(self.settings.max_seconds), "transcribe", _spoken(language))
+
+    def captions_endpoint(self) -> None:
+        """The same captions for programs: a chunk file in, committed and partial text out."""
+
+        def caption_chunk(chunk: str | None, final: bool, task: str, language: str, request: gr.Request) -> tuple[str, str]:
+            visitor, name = self.visitor(request), "captions-endpoint"
+            if name not in visitor.streams:
+                visitor.streams[name] = self.captioned(task, language)
+            recording = visitor.streams[name].recording
+            if chunk is not None:
+                asr.hear(recording, chunk)
+            if final:
+                recording.finish()
+            stream = visitor.advance(name, lambda stream: decode_captions(stream, self.settings, final))
+            if final:
+                visitor.streams.pop(name, None)
+            if stream is None or stream.captions is None:
+                return "", ""
+            return stream.captions.committed, stream.captions.partial
+
+        with gr.Column(visible=False):
+            chunk = gr.Audio(type="filepath", label="Chunk")
+            final = gr.Checkbox(label="Final")
+            task = gr.Dropdown(TASK_CHOICES, value="transcribe", label="Task")
+            language = gr.Dropdown(LANGUAGE_CHOICES, value=DETECT, label="Language")
+            texts = [gr.Textbox(label="Committed"), gr.Textbox(label="Partial")]
+            send = gr.Button()
+        send.click(plainly(caption_chunk), [chunk, final, task, language], texts, api_name="captions", **MODEL)
 
     def translation_tab(self) -> None:
         gr.Markdown("Record or choose a file in any of 99 languages; read it in English.")
@@ -375,9 +464,10 @@ class Page:
 
     # Parts that several tabs have.
 
-    def language(self, value: str) -> gr.Dropdown:
+    def language(self, value: str, *roles: str) -> gr.Dropdown:
+        """A choice that is shown where a checkpoint in one of these roles knows more than English."""
         dropdown = gr.Dropdown(LANGUAGE_CHOICES, value=value, label="Language spoken", visible=False)
-        self.languages.append(dropdown)
+        self.languages.append((roles or ("asr",), dropdown))
         return dropdown
 
     def voice(self) -> gr.Dropdown:
@@ -408,6 +498,22 @@ class Page:
 
 def _spoken(language: str) -> str | None:
     return None if language == DETECT else language
+
+
+def _language_name(code: str) -> str:
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    return LANGUAGES.get(code, code).title()
+
+
+def _begin(name: str) -> str:
+    """Before the server hears of it, a page's chunks are counted anew."""
+    return f"(...inputs) => (window.microphones?.begin('{name}'), inputs)"
+
+
+def _finish(name: str) -> str:
+    """The last input, which nobody sees, becomes the number of chunks that were sent."""
+    return f"(...inputs) => [...inputs.slice(0, -1), window.microphones?.chunks('{name}') ?? null]"
 
 
 def _sound_of(path: str) -> tuple[int, Any]:
@@ -471,6 +577,7 @@ def main() -> None:
         share=options.share,
         auth=tuple(options.auth.split(":", 1)) if options.auth else None,
         max_file_size=options.max_upload,
+        head=HEAD,
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,
     )

@@ -22,6 +22,8 @@ SILENCE_PEAK = 3 / 32768  # -81 dBFS: dither, or a microphone that is switched o
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz, what a header may claim
 BLOCK_FRAMES = 65_536  # frames read at a time, so that a long file is refused before it fills the memory
 MAX_SECONDS = 30 * 60.0  # longest recording unless the caller says otherwise
+BUFFER_SAMPLES = 30 * SAMPLING_RATE  # room that a live recording begins with
+MOST_EARLY = 8  # chunks of a live recording that wait for one before them, until it is given up
 
 READABLE = "wav, flac, mp3, ogg, opus, m4a, aac, aiff, webm or mp4"
 # FFmpeg's names of the containers that may be opened. Playlists are not among them: they could name other files.
@@ -119,15 +121,21 @@ class Recording:
     """What one visitor has said since they pressed Record: appended to by one event, read by another.
 
     Chunks come at the microphone's rate and are resampled by one running filter, so there is no seam between them.
+    Positions are samples at 16 kHz since the recording began, whatever of it was forgotten since.
     """
 
     def __init__(self, max_seconds: float = MAX_SECONDS) -> None:
+        """max_seconds: the most that is held at a time; what is forgotten does not count."""
         self.max_seconds = max_seconds
+        self.n_chunks = 0
         self._lock = threading.Lock()
-        self._buffer = np.empty(30 * SAMPLING_RATE, np.float32)  # doubled whenever it is full
+        self._buffer = np.empty(BUFFER_SAMPLES, np.float32)
+        self._buffer_start = 0  # position of the buffer's first sample
+        self._start = 0  # position of the first sample that is not forgotten
         self._n_samples = 0
         self._sampling_rate = 0
         self._resample: Resampler | None = None
+        self._early: dict[int, tuple[int, np.ndarray]] = {}  # chunks that overtook the ones before them, by number
 
     def __len__(self) -> int:
         """Samples heard so far, at 16 kHz."""
@@ -135,29 +143,52 @@ class Recording:
 
     @property
     def is_full(self) -> bool:
-        return self._n_samples >= self.max_seconds * SAMPLING_RATE
+        return self._n_samples - self._start >= self.max_seconds * SAMPLING_RATE
 
-    def append(self, sampling_rate: int, pcm: np.ndarray) -> None:
-        """Adds a chunk; one at another rate than the last (the microphone was changed) starts a new filter."""
+    def append(self, sampling_rate: int, pcm: np.ndarray, number: int | None = None) -> None:
+        """Adds a chunk; one at another rate than the last (the microphone was changed) starts a new filter.
+
+        Args:
+            number: which chunk of the recording this is, from 1. One that comes before its turn waits for the ones
+                before it, or until `MOST_EARLY` wait for one that is lost; one that comes twice is heard once.
+        """
         samples = np.nan_to_num(pcm_to_float(pcm))
         with self._lock:
-            if self.is_full:
+            if number is not None and number <= self.n_chunks:
                 return
-            if sampling_rate != self._sampling_rate:
-                self._flush()
-            if self._resample is None:
-                self._sampling_rate, self._resample = sampling_rate, Resampler(sampling_rate)
-            self._store(self._resample(samples))
+            self._early[self.n_chunks + 1 if number is None else number] = (sampling_rate, samples)
+            while self.n_chunks + 1 in self._early or len(self._early) > MOST_EARLY:
+                self._append(min(self._early))
 
     def finish(self) -> None:
-        """The person pressed Stop: what the filter still holds is heard too."""
+        """The person pressed Stop: what still waits, and what the filter still holds, is heard too."""
         with self._lock:
+            for number in sorted(self._early):
+                self._append(number)
             self._flush()
 
     def waveform(self, start: int = 0) -> np.ndarray:
         """A copy of what was heard from sample `start` on."""
         with self._lock:
-            return self._buffer[start : self._n_samples].copy()
+            if start < self._start:
+                raise ValueError(f"Sample {start} is forgotten; the recording is held from {self._start} on.")
+            return self._buffer[start - self._buffer_start : self._n_samples - self._buffer_start].copy()
+
+    def forget(self, before: int) -> None:
+        """Gives up what was heard before this sample: memory then holds what comes after it, however long one speaks."""
+        with self._lock:
+            self._start = max(self._start, min(before, self._n_samples))
+
+    def _append(self, number: int) -> None:
+        sampling_rate, samples = self._early.pop(number)
+        self.n_chunks = number
+        if self.is_full:
+            return
+        if sampling_rate != self._sampling_rate:
+            self._flush()
+        if self._resample is None:
+            self._sampling_rate, self._resample = sampling_rate, Resampler(sampling_rate)
+        self._store(self._resample(samples))
 
     def _flush(self) -> None:
         if self._resample is not None:
@@ -166,9 +197,11 @@ class Recording:
 
     def _store(self, waveform: np.ndarray) -> None:
         end = self._n_samples + len(waveform)
-        if end > len(self._buffer):
-            self._buffer = np.concatenate([self._buffer[: self._n_samples], np.empty(end, np.float32)])
-        self._buffer[self._n_samples : end] = np.clip(waveform, -1.0, 1.0)
+        if end - self._buffer_start > len(self._buffer):  # what is held moves to a buffer with as much room again
+            held = self._buffer[self._start - self._buffer_start : self._n_samples - self._buffer_start]
+            self._buffer = np.concatenate([held, np.empty(max(BUFFER_SAMPLES, end - self._start), np.float32)])
+            self._buffer_start = self._start
+        self._buffer[self._n_samples - self._buffer_start : end - self._buffer_start] = np.clip(waveform, -1.0, 1.0)
         self._n_samples = end
 
 

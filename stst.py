@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from audio import Audio, NoSpeechError, load_audio, to_pcm16
-from checkpoints import CheckpointError, Settings, load_whisper
+from checkpoints import CheckpointError, Settings, Source, load_whisper
 from tts import Voice, synthesise
 
 __all__ = ["speech_to_speech_translation", "synthesise", "translate"]
@@ -35,13 +35,17 @@ def translate(audio: Audio | None, settings: Settings = Settings()) -> str:
     waveform = load_audio(audio, settings.max_seconds)
     whisper = load_whisper(settings.translation_checkpoint, settings)
     if not whisper.is_multilingual:
-        raise CheckpointError(f"{whisper.source.found} knows English only. Translate with a multilingual one, like openai/whisper-base.")
+        raise CheckpointError(knows_english_only(whisper.source))
     import decoding  # imports torch: seconds that an app which only starts up need not wait for
 
     text = decoding.decode(whisper, waveform, task="translate", max_new_tokens=MAX_NEW_TOKENS, engine=settings.engine).text
     if not text:
         raise NoSpeechError
     return text
+
+
+def knows_english_only(source: Source) -> str:
+    return f"{source.found} knows English only. Translate with a multilingual one, like openai/whisper-base."
 
 
 def speech_to_speech_translation(

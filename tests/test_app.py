@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 import app
+import visitors
 from audio import SAMPLING_RATE, load_audio, to_pcm16
 from checkpoints import Settings
 from tests.conftest import ROOT, start_app
@@ -100,58 +103,70 @@ def test_nothing_typed_gets_a_sentence(client: Client) -> None:
 def test_the_endpoints_are_the_promised_ones_and_need_only_their_first_input(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(endpoints) == {
-        "/transcribe", "/stream_accumulated", "/stream_chunks", "/translate", "/synthesise", "/speech_to_speech_translation",
+        "/transcribe", "/stream_accumulated", "/stream_chunks", "/captions", "/translate", "/synthesise", "/speech_to_speech_translation",
     }  # fmt: skip
     for endpoint in endpoints.values():
         assert all(parameter["parameter_has_default"] for parameter in endpoint["parameters"][1:])
 
 
-def request(session: str | None) -> SimpleNamespace:
+def request(session: str) -> Any:
     return SimpleNamespace(session_hash=session)
 
 
-def test_what_a_visitor_said_is_freed_when_they_leave_and_not_when_their_network_blinks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "GRACE_SECONDS", 0.2)
-    visitors = app.Visitors()
-    ana, ben = visitors.of(request("a")), visitors.of(request("b"))
-    visitors.leave(request("a"))
-    visitors.leave(request("b"))
-    assert visitors.of(request("b")) is ben, "back within the grace"
+def test_what_a_visitor_said_is_freed_when_they_leave_and_not_when_their_network_blinks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(visitors, "GRACE_SECONDS", 0.2)
+    everyone = visitors.Visitors()
+    ana, ben = everyone.of("a"), everyone.of("b")
+    of_ana, of_ben = (visitor.write(str(tmp_path), "captions.srt", "1") for visitor in (ana, ben))
+    everyone.leave("a")
+    everyone.leave("b")
+    assert everyone.of("b") is ben, "back within the grace"
     for _ in range(100):
-        if len(visitors) == 1:
+        if len(everyone) == 1:
             break
         threading.Event().wait(0.05)
-    assert len(visitors) == 1
-    assert visitors.of(request("b")) is ben
-    assert visitors.of(request("a")) is not ana
+    assert len(everyone) == 1
+    assert everyone.of("b") is ben
+    assert everyone.of("a") is not ana
+    assert of_ben.exists()
+    assert not of_ana.parent.exists()
+
+
+def test_nobody_can_guess_where_the_files_of_another_are(tmp_path: Path) -> None:
+    ana, ben = visitors.Visitor(), visitors.Visitor()
+    first, second = ana.write(str(tmp_path), "captions.srt", "a"), ben.write(str(tmp_path), "captions.srt", "b")
+    assert first.parent != second.parent
+    assert min(len(first.parent.name), len(second.parent.name)) >= 22, "128 bits"
+    assert first.parent.stat().st_mode & 0o077 == 0
+    assert ana.write(str(tmp_path), "captions.srt", "c") == first, "a new recording replaces the last one's"
 
 
 def test_a_session_that_never_closes_is_freed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    visitors = app.Visitors()
-    visitors.of(request("idle"))
-    monkeypatch.setattr(app, "IDLE_SECONDS", -1.0)
-    visitors.of(request("new"))
-    assert len(visitors) == 1
+    everyone = visitors.Visitors()
+    everyone.of("idle")
+    monkeypatch.setattr(visitors, "IDLE_SECONDS", -1.0)
+    everyone.of("new")
+    assert len(everyone) == 1
 
 
 def test_a_call_without_a_session_is_kept_nowhere() -> None:
-    visitors = app.Visitors()
-    visitors.of(request(None))
-    assert len(visitors) == 0
+    everyone = visitors.Visitors()
+    everyone.of(None)
+    assert len(everyone) == 0
 
 
-def test_a_decode_that_ends_after_a_new_recording_began_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = app.Page(Settings())
-    visitor = page.visitors.of(request("a"))
+def test_a_decode_that_ends_after_a_new_recording_began_is_dropped() -> None:
+    visitor = visitors.Visitor()
     old, new = app.asr.Accumulated(), app.asr.Accumulated()
     visitor.streams["accumulated"] = old
 
-    def slow(stream: object, *_: object) -> object:
+    def slow(stream: app.asr.Accumulated) -> app.asr.Accumulated:
         visitor.streams["accumulated"] = new
-        return "old words"
+        return dataclasses.replace(stream, text="old words")
 
-    mode = app.StreamingMode("accumulated", app.asr.Accumulated, slow, str)  # type: ignore[type-var, arg-type]
-    assert page.decode(mode, "accumulated", app.DETECT, request("a")) is None
+    assert visitor.advance("accumulated", slow) is None
     assert visitor.streams["accumulated"] is new
 
 

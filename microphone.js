@@ -1,0 +1,76 @@
+// What Gradio's streaming microphone loses, kept: the words before Stop, and the order of the chunks.
+//
+// At Stop the component drops the chunk that is being recorded and what is still being uploaded. Here a click on Stop is
+// held back until the chunk that contains it has been handed to the page; only then does the component get it.
+// Each chunk is numbered as it is handed over, so that the server can tell what is missing and what came out of turn.
+(() => {
+  const LAG = 150; // ms; what was said before a click reaches the recorder until then
+  const PATIENCE = 5000; // ms; after that, Stop stops, whatever is missing
+  const BETWEEN = 50; // ms between two chunks: two at once would be one change of the component's value
+
+  const recordedUntil = new Map(); // path of an uploaded chunk -> when it was recorded to its end, ms
+  const streams = new Map(); // name of a microphone -> how many of its chunks were handed over, and until when they go
+
+  const stream = (name) => {
+    if (!streams.has(name)) streams.set(name, { chunks: 0, until: 0 });
+    return streams.get(name);
+  };
+
+  window.microphones = {
+    begin: (name) => void streams.delete(name),
+    chunks: (name) => stream(name).chunks,
+    handOver: (name, chunk) => {
+      if (!chunk) return null;
+      const handed = stream(name);
+      handed.until = recordedUntil.get(chunk.path) ?? performance.now();
+      recordedUntil.delete(chunk.path);
+      return ++handed.chunks;
+    },
+  };
+
+  // An upload begins when a chunk was recorded to its end. Uploads overtake each other; their answers must not.
+  const fetch = window.fetch.bind(window);
+  const isChunk = (body) => body instanceof FormData && body.getAll("files").some((file) => file.name === "audio.wav");
+  let turn = Promise.resolve();
+  window.fetch = async (resource, options) => {
+    if (!isChunk(options?.body)) return fetch(resource, options);
+    const now = performance.now();
+    const before = turn;
+    let done;
+    turn = new Promise((resolve) => (done = resolve));
+    try {
+      const response = await fetch(resource, options);
+      await before;
+      if (response.ok) for (const path of await response.clone().json()) recordedUntil.set(path, now);
+      return response;
+    } finally {
+      before.then(() => setTimeout(done, BETWEEN));
+    }
+  };
+
+  const STOP = ".stop-button, .spinner-button";
+  const finishing = new WeakSet();
+  const released = new WeakSet();
+  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  const stop = async (event) => {
+    const button = event.target.closest?.(STOP);
+    const microphone = button?.closest("[id^='mic-']");
+    if (!microphone || released.has(button)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (finishing.has(button)) return;
+    finishing.add(button);
+    button.setAttribute("aria-busy", "true");
+    Object.assign(button.style, { opacity: 0.6, cursor: "progress" });
+    button.lastChild.textContent = "Finishing";
+    const clicked = performance.now();
+    const name = microphone.id.slice("mic-".length);
+    while (stream(name).until < clicked + LAG && performance.now() < clicked + PATIENCE) await wait(20);
+    const now = microphone.querySelector(STOP);
+    if (!now) return;
+    released.add(now);
+    now.click();
+  };
+  document.addEventListener("click", stop, true); // Enter and Space come as clicks too
+})();

@@ -1,0 +1,183 @@
+"""What each visitor has said, and for how long it is kept.
+
+Knows: a visitor's streams and files, the ways to stream and what each says of itself; who left and when.
+Does not know: the page, Gradio, how anything is decoded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import asr
+from audio import SAMPLING_RATE, Recording
+from checkpoints import Settings
+
+if TYPE_CHECKING:  # importing it imports torch: seconds that an app which only starts up need not wait for
+    from captions import Captions
+    from decoding import Task
+
+GRACE_SECONDS = 60.0  # a phone that sleeps, or a network that blinks, is not a visitor who left
+IDLE_SECONDS = 3600.0  # a program that opened a session and never closed it
+
+
+# --- the ways to stream -------------------------------------------------------------------------------------------
+
+
+class Stream(Protocol):
+    """One recording and what was understood of it so far. Frozen: a step takes one and gives the next."""
+
+    @property
+    def recording(self) -> Recording: ...
+
+
+S = TypeVar("S", bound=Stream)
+Tutorial = TypeVar("Tutorial", asr.Accumulated, asr.ChunkOnly)
+
+
+@dataclass(frozen=True)
+class StreamingMode(Generic[Tutorial]):
+    """One of the tutorial's ways to stream, and how its page calls it."""
+
+    name: str
+    begin: Callable[[Recording], Tutorial]
+    decode: Callable[[Tutorial, str | None, Settings], Tutorial]
+    cost: Callable[[Tutorial], str]
+
+
+def _accumulated_cost(stream: asr.Accumulated) -> str:
+    heard = len(stream.recording) / SAMPLING_RATE
+    times = f", {stream.seconds_decoded / heard:.1f} times what was said" if heard else ""
+    return f"Heard {heard:.1f} s. Decoded {stream.seconds_decoded:.1f} s so far{times}: each step starts again at the beginning."
+
+
+def _chunk_cost(stream: asr.ChunkOnly) -> str:
+    heard, decoded = len(stream.recording) / SAMPLING_RATE, stream.n_decoded / SAMPLING_RATE
+    return f"Heard {heard:.1f} s. Decoded {decoded:.1f} s so far: each second once, and each piece without the ones before it."
+
+
+ACCUMULATED = StreamingMode("accumulated", asr.Accumulated, asr.decode_accumulated, _accumulated_cost)
+CHUNK_ONLY = StreamingMode("chunks", asr.ChunkOnly, asr.decode_chunk, _chunk_cost)
+
+
+@dataclass(frozen=True, eq=False)
+class Captioned:
+    """A recording with live captions."""
+
+    recording: Recording
+    task: Task = "transcribe"
+    language: str | None = None  # None detects it
+    captions: Captions | None = None  # None until the first update
+    is_over: bool = False
+
+    @property
+    def n_decoded(self) -> int:
+        return self.captions.n_heard if self.captions else 0
+
+
+def decode_captions(stream: Captioned, settings: Settings, final: bool = False) -> Captioned:
+    """Updates the captions if enough has come since the last time, and forgets the audio that is not needed any more.
+
+    Args:
+        final: the recording is over, so that anything is enough and every word is committed.
+    """
+    import captions  # imports torch
+
+    n_new = len(stream.recording) - stream.n_decoded
+    if stream.is_over or (not final and n_new < captions.UPDATE_SECONDS * SAMPLING_RATE):
+        return stream
+    before = stream.captions or captions.Captions(task=stream.task, language=stream.language)
+    after = captions.update(before, stream.recording.waveform(before.window_start), settings, final=final)
+    stream.recording.forget(after.window_start)
+    return dataclasses.replace(stream, captions=after, is_over=final)
+
+
+# --- the visitors -------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Visitor:
+    """One browser tab's, or one API client's, streams by name, and the files made for it."""
+
+    streams: dict[str, Any] = field(default_factory=dict)
+    changing: threading.Lock = field(default_factory=threading.Lock)  # held for an assignment
+    decoding: threading.Lock = field(default_factory=threading.Lock)  # held for a decode
+    last_seen: float = field(default_factory=time.monotonic)
+    left: bool = False
+    _folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def advance(self, name: str, decode: Callable[[S], S]) -> S | None:
+        """Decodes what was said since the last time; None where a new recording has begun meanwhile."""
+        with self.decoding:
+            before = self.streams.get(name)
+            if before is None:
+                return None
+            after = decode(before)
+            with self.changing:
+                if self.streams.get(name) is not before:
+                    return None
+                self.streams[name] = after
+            return after
+
+    def write(self, parent: str, name: str, text: str) -> Path:
+        """A file of this visitor's own, in a folder whose name nobody can guess, deleted when they are gone.
+
+        Args:
+            parent: where that folder is made; the page can hand out what is there.
+        """
+        if self._folder is None:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+            self._folder = tempfile.TemporaryDirectory(prefix=secrets.token_urlsafe(16), dir=parent, ignore_cleanup_errors=True)
+        path = Path(self._folder.name) / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def free(self) -> None:
+        self.streams.clear()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+
+class Visitors:
+    """Everyone's streams, each under the session that Gradio gave its page; freed when the page is closed."""
+
+    def __init__(self) -> None:
+        self._visitors: dict[str, Visitor] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._visitors)
+
+    def of(self, session: str | None) -> Visitor:
+        if session is None:  # a bare HTTP call without a session: nothing is kept for it
+            return Visitor()
+        with self._lock:
+            self._free(lambda visitor: time.monotonic() - visitor.last_seen > IDLE_SECONDS)
+            visitor = self._visitors.setdefault(session, Visitor())
+            visitor.last_seen, visitor.left = time.monotonic(), False
+            return visitor
+
+    def leave(self, session: str | None) -> None:
+        """The page was closed; a visitor who is not back after a grace is forgotten."""
+        visitor = self._visitors.get(session or "")
+        if visitor is not None:
+            visitor.left = True
+            timer = threading.Timer(GRACE_SECONDS, self._forget_those_who_left)
+            timer.daemon = True
+            timer.start()
+
+    def _forget_those_who_left(self) -> None:
+        with self._lock:
+            self._free(lambda visitor: visitor.left and time.monotonic() - visitor.last_seen >= GRACE_SECONDS)
+
+    def _free(self, gone: Callable[[Visitor], bool]) -> None:
+        for session in [session for session, visitor in self._visitors.items() if gone(visitor)]:
+            self._visitors.pop(session).free()
