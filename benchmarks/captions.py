@@ -158,9 +158,7 @@ def visitors(folder: Path, counts: tuple[int, ...] = (1, 2, 4, 6, 12)) -> None:
         with ThreadPoolExecutor(count) as microphones:
             results = list(microphones.map(lambda _: stream(waveform, Real()), range(count)))
         waits = max((np.array(delays(each, words)) for each in results), key=np.mean)
-        print(
-            f"{count} at once: the slowest waits {waits.mean():.2f} s on average, {np.percentile(waits, 95):.2f} s at the 95th percentile"
-        )
+        print(f"{count} at once: the slowest waits {waits.mean():.2f} s, {np.percentile(waits, 95):.2f} s at the 95th percentile")
 
 
 def silence(folder: Path) -> None:
