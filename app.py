@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 STREAM_EVERY = 0.5  # seconds of sound in a chunk; below that, Gradio loses and reorders chunks
 IN_FLIGHT_SECONDS = 5.0  # after Stop, chunks that the page has sent are waited for that long
-PARTIAL = "color: var(--body-text-color-subdued); opacity: 0.8"  # words that may still change
+PARTIAL = "opacity: 0.6"  # words that may still change
 LOADING_SECONDS = 2.5  # captions of which there are none by then wait for the weights
 BUSY_SECONDS = 5.0  # captions that are further behind than this say why
 SHOWN_CHARACTERS = 3000  # of live captions at most: what the page is sent must not grow with the hour
@@ -85,21 +85,25 @@ def captions_html(stream: Captioned) -> str:
     # A sentence each: what has not changed since the last time stays as it is, and a screen reader reads only what is new.
     pieces = [html.escape(piece) for piece in SENTENCE.findall(committed)]
     sentences = "".join(f"<span>{piece}</span>" for piece in pieces)
-    return f'{sentences}<span class="partial" aria-hidden="true" style="{PARTIAL}">{html.escape(stream.captions.partial)}</span>'
+    partial = f'<span class="partial" aria-hidden="true" style="{PARTIAL}">{html.escape(stream.captions.partial)}</span>'
+    return f'<div style="font-size: var(--text-lg)">{sentences}{partial}</div>'
 
 
 def captions_status(stream: Captioned) -> str:
     """How far the captions are, in one line."""
     heard, decoded = len(stream.recording) / SAMPLING_RATE, stream.n_decoded / SAMPLING_RATE
-    behind = heard - decoded
-    parts = [f"{behind:.1f} s behind: {heard:.1f} s received, {decoded:.1f} s decoded."]
-    if stream.captions is not None and not stream.captions.hears_speech and not stream.is_over:
+    behind, captions = heard - decoded, stream.captions
+    if stream.is_over:
+        parts = [f"{heard:.1f} s received and decoded."]
+    else:
+        parts = [f"{behind:.1f} s behind: {heard:.1f} s received, {decoded:.1f} s decoded."]
+    if captions is not None and not captions.hears_speech and not stream.is_over:
         parts.append("No speech is heard.")
-    elif stream.captions is not None and stream.captions.heard_language is not None:
-        parts.append(f"Language heard: {_language_name(stream.captions.heard_language)}.")
+    elif captions is not None and captions.heard_language is not None:
+        parts.append(f"Language heard: {_language_name(captions.heard_language)}.")
     if stream.recording.is_full:
         parts.append("Too much waits to be decoded, and no more is recorded: press Stop.")
-    elif stream.captions is None and behind > LOADING_SECONDS:
+    elif captions is None and behind > LOADING_SECONDS:
         parts.append("The model is being loaded; what you say is kept.")
     elif behind > BUSY_SECONDS and not stream.is_over:
         parts.append("Many people are speaking at once, or this machine is busy: the words come later, none is lost.")
@@ -273,7 +277,10 @@ class Page:
             if chunk is not None and stream is not None:
                 asr.hear(stream.recording, chunk, None if number is None else int(number))
 
-        # `.stream` sets the pace of the chunks and nothing else. With a handler on the server it would have one slot and no
+        # Gradio tells the pace only to what is on the page when that loads: in a tab behind others it would be 0.1 s.
+        pace = f"() => ({{stream_every: {STREAM_EVERY}, __type__: 'update'}})"
+        microphone.start_recording(None, None, microphone, js=pace)
+        # `.stream` makes chunks come at that pace, and does nothing else. With a handler on the server it would have one slot and no
         # queue, so that a chunk that comes while the handler runs overwrites the one waiting, and none at all while it
         # connects. `.change` goes through the ordinary queue.
         microphone.stream(None, microphone, None, js="() => undefined", stream_every=STREAM_EVERY)
@@ -325,12 +332,12 @@ class Page:
         with gr.Accordion("Choices", open=False):
             task = gr.Radio(TASK_CHOICES, value="transcribe", label="Task")
             language = self.language(DETECT, "asr", "translation")
-        live = gr.HTML(min_height=120, padding=True, container=True, elem_id="live-captions", js_on_load=POLITE)
+        live = gr.HTML(elem_id="live-captions", container=True, min_height=120, max_height=420, autoscroll=True, js_on_load=POLITE)
         text = gr.Textbox(label="Captions", lines=4, max_lines=20, buttons=["copy"], elem_id="text-captions", visible=False)
         status = gr.Markdown(elem_id="status-captions")
         with gr.Row(visible=False) as files:
-            srt = gr.DownloadButton("Subtitles (SRT)", elem_id="srt-captions")
-            vtt = gr.DownloadButton("Subtitles (WebVTT)", elem_id="vtt-captions")
+            srt = gr.DownloadButton("Subtitles (SRT)", size="md", elem_id="srt-captions")
+            vtt = gr.DownloadButton("Subtitles (WebVTT)", size="md", elem_id="vtt-captions")
         timer, clock = gr.Timer(STREAM_EVERY, active=False), gr.Timer(CLOCK_SECONDS, active=False)
         self.source("asr")
 
@@ -508,7 +515,7 @@ def _language_name(code: str) -> str:
 
 def _begin(name: str) -> str:
     """Before the server hears of it, a page's chunks are counted anew."""
-    return f"(...inputs) => (window.microphones?.begin('{name}'), inputs)"
+    return f"(...inputs) => (window.microphones?.begin('{name}', {1000 * STREAM_EVERY:g}), inputs)"
 
 
 def _finish(name: str) -> str:

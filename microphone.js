@@ -8,23 +8,30 @@
   const PATIENCE = 5000; // ms; after that, Stop stops, whatever is missing
   const BETWEEN = 50; // ms between two chunks: two at once would be one change of the component's value
 
-  const recordedUntil = new Map(); // path of an uploaded chunk -> when it was recorded to its end, ms
-  const streams = new Map(); // name of a microphone -> how many of its chunks were handed over, and until when they go
+  const PUNCTUAL = 60; // chunks among which the most punctual tells when the recording began
 
-  const stream = (name) => {
-    if (!streams.has(name)) streams.set(name, { chunks: 0, until: 0 });
-    return streams.get(name);
-  };
+  const uploadBegan = new Map(); // of a chunk, by its path on the server; ms
+  const streams = new Map(); // by name of the microphone
+
+  const stream = (name) => streams.get(name) ?? { chunks: 0, until: 0 };
 
   window.microphones = {
-    begin: (name) => void streams.delete(name),
+    // The recording begins; chunks of so many milliseconds will come.
+    begin: (name, pace) => void streams.set(name, { pace, chunks: 0, until: 0, begins: [] }),
+    // How many chunks were handed over.
     chunks: (name) => stream(name).chunks,
+    // A chunk is handed over; its number, from 1.
     handOver: (name, chunk) => {
-      if (!chunk) return null;
-      const handed = stream(name);
-      handed.until = recordedUntil.get(chunk.path) ?? performance.now();
-      recordedUntil.delete(chunk.path);
-      return ++handed.chunks;
+      const handed = streams.get(name);
+      if (!chunk || !handed) return null;
+      handed.chunks++;
+      // A busy browser is late to cut and upload a chunk, so the time of its upload says only when it ended at the latest.
+      // Counted from the beginning, as the most punctual chunks tell it, chunks have ended every `pace`.
+      const began = uploadBegan.get(chunk.path) ?? performance.now();
+      uploadBegan.delete(chunk.path);
+      handed.begins = [...handed.begins, began - handed.pace * handed.chunks].slice(-PUNCTUAL);
+      handed.until = Math.min(...handed.begins) + handed.pace * handed.chunks;
+      return handed.chunks;
     },
   };
 
@@ -41,7 +48,7 @@
     try {
       const response = await fetch(resource, options);
       await before;
-      if (response.ok) for (const path of await response.clone().json()) recordedUntil.set(path, now);
+      if (response.ok) for (const path of await response.clone().json()) uploadBegan.set(path, now);
       return response;
     } finally {
       before.then(() => setTimeout(done, BETWEEN));
@@ -62,7 +69,7 @@
     if (finishing.has(button)) return;
     finishing.add(button);
     button.setAttribute("aria-busy", "true");
-    Object.assign(button.style, { opacity: 0.6, cursor: "progress" });
+    Object.assign(button.style, { opacity: 0.6, cursor: "progress", width: "auto", paddingRight: "12px" });
     button.lastChild.textContent = "Finishing";
     const clicked = performance.now();
     const name = microphone.id.slice("mic-".length);
