@@ -13,7 +13,6 @@ import html
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +25,7 @@ import stst
 import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16
 from checkpoints import CheckpointError, Settings
-from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, StreamingMode, Visitor, Visitors, decode_captions
+from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, Sent, StreamingMode, Visitor, Visitors, decode_captions
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +233,7 @@ class Page:
 
     def streaming_tab(self, mode: StreamingMode[Any], does: str) -> None:
         gr.Markdown(f"{does} Press record and speak.")
-        microphone, n_sent = self.microphone(mode.name)
+        microphone, sent = self.microphone(mode.name)
         # A short piece in another language than the page expects is heard as nonsense, so it starts with the checkpoint's own.
         language = self.language("english" if self.settings.asr_checkpoint.endswith(".en") else DETECT)
         text = gr.Textbox(label="Transcription", lines=4, buttons=["copy"], elem_id=f"text-{mode.name}")
@@ -242,61 +241,62 @@ class Page:
         timer = gr.Timer(STREAM_EVERY, active=False)
         self.source("asr")
 
-        def begin(request: gr.Request) -> tuple[Any, ...]:
-            self.visitor(request).streams[mode.name] = mode.begin(Recording(self.settings.max_seconds))
+        def begin(sent: Sent, request: gr.Request) -> tuple[Any, ...]:
+            self.visitor(request).begin(mode.name, mode.begin(Recording(self.settings.max_seconds)), sent)
             return "", "Listening.", gr.Timer(active=True)
 
         def decode(language: str, request: gr.Request) -> Any:
-            stream = self.decode(mode, mode.name, language, request)
-            return (stream.text, self.told(mode, stream)) if stream else (gr.skip(), gr.skip())
+            try:
+                stream = self.decode(mode, mode.name, language, request)
+            except ValueError as error:  # told once, where the next tick would tell it again
+                return gr.skip(), str(error), gr.Timer(active=False)
+            return (stream.text, self.told(mode, stream), gr.skip()) if stream else (gr.skip(), gr.skip(), gr.skip())
 
-        def finish(language: str, n_sent: float | None, request: gr.Request) -> tuple[Any, ...]:
-            self.finish_hearing(mode.name, n_sent, request)
+        def finish(language: str, sent: Sent, request: gr.Request) -> tuple[Any, ...]:
+            if not self.visitor(request).heard_all(mode.name, sent, IN_FLIGHT_SECONDS):
+                return gr.skip(), gr.skip(), gr.skip()
             stream = self.decode(mode, mode.name, language, request)
             if stream is None or not stream.text:
                 return "", str(NoSpeechError()), gr.Timer(active=False)
             return stream.text, self.told(mode, stream), gr.Timer(active=False)
 
+        def settle(request: gr.Request) -> Any:
+            """Shows the end again: what a tick decoded just before it may have reached the page after it."""
+            stream = self.visitor(request).streams.get(mode.name)
+            return (stream.text, self.told(mode, stream)) if stream and stream.text else (gr.skip(), gr.skip())
+
         outputs = [text, cost, timer]
-        microphone.start_recording(plainly(begin), None, outputs, js=_begin(mode.name), queue=False, **PRIVATE)
-        timer.tick(plainly(decode), language, [text, cost], trigger_mode="once", **MODEL, **PRIVATE)
-        microphone.stop_recording(plainly(finish), [language, n_sent], outputs, js=_finish(mode.name), **MODEL, **PRIVATE)
+        microphone.start_recording(plainly(begin), sent, outputs, js=_begin(mode.name), queue=False, **PRIVATE)
+        timer.tick(plainly(decode), language, outputs, trigger_mode="once", **MODEL, **PRIVATE)
+        stop = microphone.stop_recording(plainly(finish), [language, sent], outputs, js=_finish(mode.name), **MODEL, **PRIVATE)
+        stop.then(plainly(settle), None, [text, cost], **PRIVATE)
         self.stream_endpoint(mode)
 
-    def microphone(self, name: str) -> tuple[gr.Audio, gr.Number]:
+    def microphone(self, name: str) -> tuple[gr.Audio, gr.JSON]:
         """A microphone whose chunks go to the visitor's stream of this name, all of them and in order.
 
         Returns:
-            It, and a number that nobody sees: which chunk it is that is heard; at Stop, how many were sent.
+            It, and what the page tells of each chunk, of the beginning and of the end: which recording, how many chunks.
         """
         microphone = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label="Speech", elem_id=f"mic-{name}")
-        number = gr.Number(visible=False)
+        sent = gr.JSON(visible=False)
 
-        def hear(chunk: tuple[int, Any] | None, number: float | None, request: gr.Request) -> None:
-            stream = self.visitor(request).streams.get(name)
+        def hear(chunk: tuple[int, Any] | None, sent: Sent, request: gr.Request) -> None:
+            stream = self.visitor(request).stream(name, sent)
             if chunk is not None and stream is not None:
-                asr.hear(stream.recording, chunk, None if number is None else int(number))
+                asr.hear(stream.recording, chunk, sent["chunks"] if sent else None)
 
         # Gradio tells the pace only to what is on the page when that loads: in a tab behind others it would be 0.1 s.
         pace = f"() => ({{stream_every: {STREAM_EVERY}, __type__: 'update'}})"
         microphone.start_recording(None, None, microphone, js=pace)
-        # `.stream` makes chunks come at that pace, and does nothing else. With a handler on the server it would have one slot and no
-        # queue, so that a chunk that comes while the handler runs overwrites the one waiting, and none at all while it
-        # connects. `.change` goes through the ordinary queue.
+        # `.stream` makes chunks come at that pace, and does nothing else. With a handler on the server it would have one
+        # slot and no queue: a chunk that comes while the handler runs overwrites the one waiting, and while it connects
+        # none is taken. `.change` goes through the ordinary queue.
         microphone.stream(None, microphone, None, js="() => undefined", stream_every=STREAM_EVERY)
-        number_it = f"(chunk) => [chunk, window.microphones?.handOver('{name}', chunk) ?? null]"
+        hand_over = f"(chunk) => window.microphones?.handOver('{name}', chunk) ?? [chunk, null]"
         heard: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **PRIVATE}
-        microphone.change(plainly(hear), [microphone, number], None, js=number_it, **heard)
-        return microphone, number
-
-    def finish_hearing(self, name: str, n_sent: float | None, request: gr.Request) -> None:
-        """After Stop, waits for the chunks that are still on their way."""
-        stream = self.visitor(request).streams.get(name)
-        if stream is not None:
-            until = time.monotonic() + IN_FLIGHT_SECONDS
-            while stream.recording.n_chunks < (n_sent or 0) and time.monotonic() < until:
-                time.sleep(0.02)
-            stream.recording.finish()
+        microphone.change(plainly(hear), [microphone, sent], None, js=hand_over, **heard)
+        return microphone, sent
 
     def stream_endpoint(self, mode: StreamingMode[Any]) -> None:
         """The same stream for programs, which cannot call a page's stream event: a chunk file in, the text so far out."""
@@ -328,7 +328,7 @@ class Page:
 
     def captions_tab(self) -> None:
         gr.Markdown("Press record, talk, and read along for as long as you like. Lighter words may still change.")
-        microphone, n_sent = self.microphone("captions")
+        microphone, sent = self.microphone("captions")
         with gr.Accordion("Choices", open=False):
             task = gr.Radio(TASK_CHOICES, value="transcribe", label="Task")
             language = self.language(DETECT, "asr", "translation")
@@ -341,27 +341,31 @@ class Page:
         timer, clock = gr.Timer(STREAM_EVERY, active=False), gr.Timer(CLOCK_SECONDS, active=False)
         self.source("asr")
 
-        def begin(task: str, language: str, request: gr.Request) -> list[Any]:
-            self.visitor(request).streams["captions"] = self.captioned(task, language)
+        def begin(task: str, language: str, sent: Sent, request: gr.Request) -> list[Any]:
+            self.visitor(request).begin("captions", self.captioned(task, language), sent)
             return shown("", "Listening.", live=True)
 
         def decode(request: gr.Request) -> tuple[Any, ...]:
             before = self.visitor(request).streams.get("captions")
-            stream = self.visitor(request).advance("captions", lambda stream: decode_captions(stream, self.settings))
+            try:
+                stream = self.visitor(request).advance("captions", lambda stream: decode_captions(stream, self.settings))
+            except ValueError as error:  # told once, where the next tick would tell it again
+                return gr.skip(), str(error), gr.Timer(active=False), gr.Timer(active=False)
             if stream is None or stream is before or stream.is_over:
-                return gr.skip(), gr.skip()
-            return captions_html(stream), captions_status(stream)
+                return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return captions_html(stream), captions_status(stream), gr.skip(), gr.skip()
 
         def tell(request: gr.Request) -> Any:
-            """The line under the captions, also while a decode waits for its turn."""
+            """The line under the captions: while a decode waits for its turn, and once more after the end."""
             stream = self.visitor(request).streams.get("captions")
-            return gr.skip() if stream is None or stream.is_over else captions_status(stream)
+            return gr.skip() if stream is None or (stream.is_over and not stream.captions.words) else captions_status(stream)
 
-        def finish(n_sent: float | None, request: gr.Request) -> list[Any]:
+        def finish(sent: Sent, request: gr.Request) -> list[Any]:
             import captions
 
-            self.finish_hearing("captions", n_sent, request)
             visitor = self.visitor(request)
+            if not visitor.heard_all("captions", sent, IN_FLIGHT_SECONDS):
+                return [gr.skip() for _ in outputs]
             stream = visitor.advance("captions", lambda stream: decode_captions(stream, self.settings, final=True))
             if stream is None or stream.captions is None or not stream.captions.words:
                 return shown("", str(NoSpeechError()))
@@ -385,10 +389,11 @@ class Page:
             ]
 
         outputs = [live, text, status, files, srt, vtt, timer, clock]
-        microphone.start_recording(plainly(begin), [task, language], outputs, js=_begin("captions"), queue=False, **PRIVATE)
-        timer.tick(plainly(decode), None, [live, status], trigger_mode="once", **MODEL, **PRIVATE)
+        microphone.start_recording(plainly(begin), [task, language, sent], outputs, js=_begin("captions"), queue=False, **PRIVATE)
+        timer.tick(plainly(decode), None, [live, status, timer, clock], trigger_mode="once", **MODEL, **PRIVATE)
         clock.tick(plainly(tell), None, status, trigger_mode="once", concurrency_limit=None, **PRIVATE)
-        microphone.stop_recording(plainly(finish), n_sent, outputs, js=_finish("captions"), **MODEL, **PRIVATE)
+        stop = microphone.stop_recording(plainly(finish), sent, outputs, js=_finish("captions"), **MODEL, **PRIVATE)
+        stop.then(plainly(tell), None, status, **PRIVATE)
         self.captions_endpoint()
 
     def captioned(self, task: str, language: str) -> Captioned:
@@ -514,13 +519,13 @@ def _language_name(code: str) -> str:
 
 
 def _begin(name: str) -> str:
-    """Before the server hears of it, a page's chunks are counted anew."""
-    return f"(...inputs) => (window.microphones?.begin('{name}', {1000 * STREAM_EVERY:g}), inputs)"
+    """The last input, which nobody sees, becomes which recording begins."""
+    return f"(...inputs) => [...inputs.slice(0, -1), window.microphones?.begin('{name}', {1000 * STREAM_EVERY:g}) ?? null]"
 
 
 def _finish(name: str) -> str:
-    """The last input, which nobody sees, becomes the number of chunks that were sent."""
-    return f"(...inputs) => [...inputs.slice(0, -1), window.microphones?.chunks('{name}') ?? null]"
+    """The last input, which nobody sees, becomes which recording ends, and how many chunks were sent of it."""
+    return f"(...inputs) => [...inputs.slice(0, -1), window.microphones?.sent('{name}') ?? null]"
 
 
 def _sound_of(path: str) -> tuple[int, Any]:

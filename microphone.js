@@ -7,31 +7,34 @@
   const LAG = 150; // ms; what was said before a click reaches the recorder until then
   const PATIENCE = 5000; // ms; after that, Stop stops, whatever is missing
   const BETWEEN = 50; // ms between two chunks: two at once would be one change of the component's value
-
   const PUNCTUAL = 60; // chunks among which the most punctual tells when the recording began
 
   const uploadBegan = new Map(); // of a chunk, by its path on the server; ms
   const streams = new Map(); // by name of the microphone
 
-  const stream = (name) => streams.get(name) ?? { chunks: 0, until: 0 };
+  const told = ({ take, chunks }) => ({ take, chunks });
 
   window.microphones = {
-    // The recording begins; chunks of so many milliseconds will come.
-    begin: (name, pace) => void streams.set(name, { pace, chunks: 0, until: 0, begins: [] }),
-    // How many chunks were handed over.
-    chunks: (name) => stream(name).chunks,
-    // A chunk is handed over; its number, from 1.
+    // A recording begins; chunks of so many milliseconds will come.
+    begin: (name, pace) => {
+      streams.set(name, { take: Date.now(), since: performance.now(), chunks: 0, until: 0, pace, begins: [] });
+      return told(streams.get(name));
+    },
+    // Which recording it is, and how many chunks of it were handed over.
+    sent: (name) => (streams.has(name) ? told(streams.get(name)) : null),
+    // A chunk is handed over: it, and the same with it counted. One of the recording before is not heard.
     handOver: (name, chunk) => {
       const handed = streams.get(name);
-      if (!chunk || !handed) return null;
+      if (!chunk || !handed) return [null, null];
+      const began = uploadBegan.get(chunk.path) ?? performance.now();
+      uploadBegan.delete(chunk.path);
+      if (began < handed.since) return [null, null];
       handed.chunks++;
       // A busy browser is late to cut and upload a chunk, so the time of its upload says only when it ended at the latest.
       // Counted from the beginning, as the most punctual chunks tell it, chunks have ended every `pace`.
-      const began = uploadBegan.get(chunk.path) ?? performance.now();
-      uploadBegan.delete(chunk.path);
       handed.begins = [...handed.begins, began - handed.pace * handed.chunks].slice(-PUNCTUAL);
       handed.until = Math.min(...handed.begins) + handed.pace * handed.chunks;
-      return handed.chunks;
+      return [chunk, told(handed)];
     },
   };
 
@@ -73,7 +76,7 @@
     button.lastChild.textContent = "Finishing";
     const clicked = performance.now();
     const name = microphone.id.slice("mic-".length);
-    while (stream(name).until < clicked + LAG && performance.now() < clicked + PATIENCE) await wait(20);
+    while ((streams.get(name)?.until ?? 0) < clicked + LAG && performance.now() < clicked + PATIENCE) await wait(20);
     const now = microphone.querySelector(STOP);
     if (!now) return;
     released.add(now);

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar
 
 import asr
 from audio import SAMPLING_RATE, Recording
@@ -99,6 +99,16 @@ def decode_captions(stream: Captioned, settings: Settings, final: bool = False) 
     return dataclasses.replace(stream, captions=after, is_over=final)
 
 
+class Told(TypedDict):
+    """What a page tells of a recording."""
+
+    take: int  # which of its recordings
+    chunks: int  # how many chunks of it were sent, this one included
+
+
+Sent = Told | None  # None: a page without its script
+
+
 # --- the visitors -------------------------------------------------------------------------------------------------
 
 
@@ -107,11 +117,32 @@ class Visitor:
     """One browser tab's, or one API client's, streams by name, and the files made for it."""
 
     streams: dict[str, Any] = field(default_factory=dict)
+    takes: dict[str, int] = field(default_factory=dict)  # which recording of the page each stream is
     changing: threading.Lock = field(default_factory=threading.Lock)  # held for an assignment
     decoding: threading.Lock = field(default_factory=threading.Lock)  # held for a decode
     last_seen: float = field(default_factory=time.monotonic)
     left: bool = False
     _folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def begin(self, name: str, stream: Stream, sent: Sent = None) -> None:
+        """A new recording takes the place of the last one."""
+        with self.changing:
+            self.streams[name], self.takes[name] = stream, sent["take"] if sent else 0
+
+    def stream(self, name: str, sent: Sent = None) -> Any:
+        """The stream of this name; None if there is none, or if the page speaks of another recording than it is of."""
+        with self.changing:
+            return self.streams.get(name) if sent is None or sent["take"] == self.takes.get(name) else None
+
+    def heard_all(self, name: str, sent: Sent, patience: float) -> bool:
+        """After Stop, waits for the chunks that are still on their way; False where a new recording has begun meanwhile."""
+        until = time.monotonic() + patience
+        while (stream := self.stream(name, sent)) is not None:
+            if stream.recording.n_chunks >= (sent["chunks"] if sent else 0) or time.monotonic() > until:
+                stream.recording.finish()
+                return True
+            time.sleep(0.02)
+        return name not in self.streams  # nothing was begun, so that there is nothing to spoil
 
     def advance(self, name: str, decode: Callable[[S], S]) -> S | None:
         """Decodes what was said since the last time; None where a new recording has begun meanwhile."""

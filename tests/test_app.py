@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 import app
+import captions
 import visitors
 from audio import SAMPLING_RATE, load_audio, to_pcm16
 from checkpoints import Settings
@@ -35,6 +37,7 @@ def client(app_url: str) -> Client:
 def chunk_files(tmp_path: Path, clip: Path, seconds: float) -> list[Path]:
     waveform = load_audio(clip)
     size = round(seconds * SAMPLING_RATE)
+    tmp_path.mkdir(exist_ok=True)
     starts = range(0, len(waveform), size)
     return [write(tmp_path / f"{start}.wav", waveform[start : start + size], SAMPLING_RATE, "PCM_16") for start in starts]
 
@@ -66,6 +69,34 @@ def test_a_program_streams_by_sending_chunks_in_order(client: Client, tmp_path: 
     assert len(texts[-1]) > len(texts[0])
     again = client.predict(handle_file(write(tmp_path / "tone.wav", chirp(1, 16000), 16000, "PCM_16")), "english", True, api_name=name)
     assert again == "", "a new recording starts clean"
+
+
+def test_a_program_reads_captions_by_sending_chunks_in_order(client: Client, tmp_path: Path) -> None:
+    chunks = chunk_files(tmp_path, QUICK_BROWN_FOX, 1)
+    for chunk in chunks:
+        committed, partial = client.predict(handle_file(chunk), api_name="/captions")
+    assert word_error_rate(FOX, committed + partial) <= 0.3
+    committed, partial = client.predict(None, True, api_name="/captions")
+    assert word_error_rate(FOX, committed) <= 0.3
+    assert partial == ""
+    tone = handle_file(write(tmp_path / "tone.wav", chirp(1, 16000), 16000, "PCM_16"))
+    assert client.predict(tone, True, api_name="/captions") == ("", ""), "after the final chunk a new recording begins"
+
+
+def test_captions_translate(client: Client) -> None:
+    committed, _ = client.predict(handle_file(COUNTING), True, "translate", "italian", api_name="/captions")
+    assert word_error_rate("1 2 3 4 5 6 7 8 9 10", committed) <= 0.3
+
+
+def test_captions_of_two_sessions_never_mix(app_url: str, client: Client, tmp_path: Path) -> None:
+    other = Client(app_url, verbose=False)
+    for fox, count in zip(chunk_files(tmp_path, QUICK_BROWN_FOX, 1.5), chunk_files(tmp_path / "it", COUNTING, 1.5), strict=False):
+        client.predict(handle_file(fox), api_name="/captions")
+        other.predict(handle_file(count), False, "transcribe", "italian", api_name="/captions")
+    fox_text, count_text = (each.predict(None, True, api_name="/captions")[0].lower() for each in (client, other))
+    assert "fox" in fox_text
+    assert "fox" not in count_text
+    assert count_text
 
 
 def test_one_session_never_shows_the_words_of_another(app_url: str, client: Client, tmp_path: Path) -> None:
@@ -168,6 +199,92 @@ def test_a_decode_that_ends_after_a_new_recording_began_is_dropped() -> None:
 
     assert visitor.advance("accumulated", slow) is None
     assert visitor.streams["accumulated"] is new
+
+
+def test_a_stop_that_comes_after_a_new_recording_began_leaves_it_alone() -> None:
+    visitor = visitors.Visitor()
+    visitor.begin("captions", visitors.Captioned(app.Recording()), {"take": 1, "chunks": 0})
+    visitor.begin("captions", new := visitors.Captioned(app.Recording()), {"take": 2, "chunks": 0})
+    assert not visitor.heard_all("captions", {"take": 1, "chunks": 5}, 1.0)
+    assert visitor.stream("captions", {"take": 1, "chunks": 6}) is None, "nor is its last chunk heard in the new one"
+    assert visitor.stream("captions", {"take": 2, "chunks": 1}) is new
+
+
+def test_stop_waits_for_the_chunks_on_their_way_and_not_for_ever() -> None:
+    visitor = visitors.Visitor()
+    recording = app.Recording()
+    visitor.begin("captions", visitors.Captioned(recording), {"take": 1, "chunks": 0})
+    late = threading.Timer(0.2, recording.append, (SAMPLING_RATE, np.zeros(800, np.float32), 1))
+    late.start()
+    assert visitor.heard_all("captions", {"take": 1, "chunks": 1}, 5.0)
+    assert len(recording) == 800
+    assert visitor.heard_all("captions", {"take": 1, "chunks": 2}, 0.1)
+
+
+def fake_update(before: captions.Captions, waveform: np.ndarray, settings: Settings, final: bool = False) -> captions.Captions:
+    """Says how many samples it heard, and needs only the last second again."""
+    n_heard = before.window_start + len(waveform)
+    word = captions.Word(f" {len(waveform)}", before.window_start / SAMPLING_RATE, n_heard / SAMPLING_RATE, 1.0, ())
+    return dataclasses.replace(before, words=(*before.words, word), n_heard=n_heard, window_start=max(0, n_heard - SAMPLING_RATE))
+
+
+def test_captions_wait_for_a_second_and_forget_what_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(captions, "update", fake_update)
+    stream = visitors.Captioned(app.Recording(max_seconds=3), "translate", "italian")
+    second = np.zeros(SAMPLING_RATE, np.float32)
+    stream.recording.append(SAMPLING_RATE, second[:8000])
+    assert visitors.decode_captions(stream, Settings()) is stream, "half a second is not worth a decode"
+    for _ in range(60):  # a minute, of which three seconds would be too much to hold
+        stream.recording.append(SAMPLING_RATE, second)
+        stream = visitors.decode_captions(stream, Settings())
+    assert stream.captions is not None
+    assert (stream.captions.task, stream.captions.language) == ("translate", "italian")
+    assert stream.n_decoded == len(stream.recording) == 60.5 * SAMPLING_RATE
+    assert stream.captions.committed.split()[-1] == str(2 * SAMPLING_RATE)
+    stream.recording.append(SAMPLING_RATE, second[:100])
+    stream = visitors.decode_captions(stream, Settings(), final=True)
+    assert stream.n_decoded == len(stream.recording)
+    assert visitors.decode_captions(stream, Settings(), final=True) is stream, "what is over stays over"
+
+
+def captioned(*words: str, partial: str = "", **more: Any) -> visitors.Captioned:
+    times = [captions.Word(text, index, index + 1, 1.0, ()) for index, text in enumerate(words)]
+    hypothesis = (captions.Word(partial, 0, 1, 1.0, ()),) if partial else ()
+    return visitors.Captioned(app.Recording(), captions=captions.Captions(words=tuple(times), hypothesis=hypothesis, **more))
+
+
+def test_what_is_said_is_never_markup() -> None:
+    shown = app.captions_html(captioned(" <b>Tom</b> &", ' "Jerry".', partial=" <script>"))
+    assert "&lt;b&gt;Tom&lt;/b&gt; &amp; &quot;Jerry&quot;." in shown
+    assert "<script>" not in shown
+    assert "<b>" not in shown
+
+
+def test_the_page_is_sent_the_end_of_a_long_talk_and_not_all_of_it() -> None:
+    shown = app.captions_html(captioned(*(f" Sentence number {number}." for number in range(5000)), partial=" and so"))
+    assert len(shown) < 3 * app.SHOWN_CHARACTERS
+    text = re.sub(r"<[^>]*>", "", shown)
+    assert app.SHOWN_CHARACTERS // 2 < len(text) <= app.SHOWN_CHARACTERS + len(" and so")
+    assert text.endswith("Sentence number 4999. and so")
+
+
+def test_captions_say_how_far_behind_they_are_and_why() -> None:
+    stream = captioned(" Hello.", heard_language="en", speech_end=16000, n_heard=16000)
+    stream.recording.append(SAMPLING_RATE, np.zeros(3 * SAMPLING_RATE, np.float32))
+    told = app.captions_status(stream)
+    assert told == "2.0 s behind: 3.0 s received, 1.0 s decoded. Language heard: English."
+    stream.recording.append(SAMPLING_RATE, np.zeros(5 * SAMPLING_RATE, np.float32))
+    assert "Many people are speaking at once" in app.captions_status(stream)
+    silent = captioned(n_heard=16000, window_start=16000, speech_end=0)
+    assert "No speech is heard." in app.captions_status(silent)
+    assert "loaded" in app.captions_status(dataclasses.replace(stream, captions=None))
+
+
+def test_captions_by_a_checkpoint_that_knows_english_only_do_not_translate(small_english_whisper: str) -> None:
+    page = app.Page(Settings(translation_checkpoint=small_english_whisper))
+    with pytest.raises(app.CheckpointError, match="knows English only"):
+        page.captioned("translate", app.DETECT)
+    assert page.captioned("transcribe", app.DETECT).language is None
 
 
 def test_flags_win_over_the_environment_and_both_over_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from audio import SAMPLING_RATE, AudioError, Recording, load_audio, pcm_to_float, read_pcm, to_pcm16
+from audio import MOST_EARLY, SAMPLING_RATE, AudioError, Recording, load_audio, pcm_to_float, read_pcm, to_pcm16
 from tests.sounds import QUICK_BROWN_FOX, chirp, write, write_silent_video
 
 FILES = [
@@ -187,3 +187,59 @@ def test_a_long_file_is_refused_before_it_is_read_to_its_end(tmp_path: Path) -> 
     path = write(tmp_path / "hour.flac", np.zeros(60 * 60 * 8000, np.float32), 8000, "PCM_16")
     with pytest.raises(AudioError, match="longer than 4 seconds"):
         load_audio(path, max_seconds=4)
+
+
+def test_chunks_that_overtake_each_other_are_heard_in_their_order_and_once() -> None:
+    recording, waveform = Recording(), chirp(2, SAMPLING_RATE)
+    chunks = np.split(waveform, 4)
+    for number in (1, 3, 3, 1, 4, 2, 4):
+        recording.append(SAMPLING_RATE, chunks[number - 1], number)
+    assert recording.n_chunks == 4
+    np.testing.assert_array_equal(recording.waveform(), waveform)
+
+
+def test_a_chunk_that_never_comes_is_waited_for_only_so_long() -> None:
+    recording = Recording()
+    for number in range(2, MOST_EARLY + 2):
+        recording.append(SAMPLING_RATE, np.full(100, number / 100, np.float32), number)
+    assert len(recording) == 0
+    recording.append(SAMPLING_RATE, np.full(100, 0.5, np.float32), MOST_EARLY + 2)
+    assert len(recording) == 100 * (MOST_EARLY + 1)
+    recording.append(SAMPLING_RATE, np.full(100, 0.5, np.float32), MOST_EARLY + 4)
+    recording.finish()
+    assert len(recording) == 100 * (MOST_EARLY + 2), "at the end nothing is waited for"
+
+
+def test_what_is_forgotten_takes_no_memory_and_positions_stay() -> None:
+    recording = Recording(max_seconds=10)
+    second = np.arange(SAMPLING_RATE, dtype=np.float32) / SAMPLING_RATE
+    for number in range(600):  # ten minutes
+        recording.append(SAMPLING_RATE, second)
+        recording.forget((number - 3) * SAMPLING_RATE)
+    assert len(recording) == 600 * SAMPLING_RATE
+    assert not recording.is_full
+    np.testing.assert_array_equal(recording.waveform(599 * SAMPLING_RATE), second)
+    assert len(recording.waveform(596 * SAMPLING_RATE)) == 4 * SAMPLING_RATE
+    with pytest.raises(ValueError, match="forgotten"):
+        recording.waveform(0)
+    assert recording._buffer.nbytes < 4 * 60 * SAMPLING_RATE
+    recording.forget(10**9)
+    assert len(recording.waveform(len(recording))) == 0
+
+
+def test_forgetting_and_hearing_at_the_same_time_spoil_nothing() -> None:
+    recording, waveform = Recording(), chirp(60, SAMPLING_RATE)
+
+    def hear() -> None:
+        for chunk in np.split(waveform, 240):
+            recording.append(SAMPLING_RATE, chunk)
+
+    thread = threading.Thread(target=hear)
+    thread.start()
+    read = 0
+    while thread.is_alive() or read < len(waveform):
+        new = recording.waveform(read)
+        np.testing.assert_array_equal(new, waveform[read : read + len(new)])
+        read += len(new)
+        recording.forget(read)
+    thread.join()

@@ -94,6 +94,31 @@ def test_streaming_from_the_microphone(browse: Browse, title: str, name: str, wo
         expect(page.locator(f"#text-{name} textarea")).to_have_value("")
 
 
+def test_live_captions_from_the_microphone(browse: Browse) -> None:
+    with browse(QUICK_BROWN_FOX) as page:
+        tab(page, "Live captions")
+        page.get_by_role("button", name="Record", exact=True).locator("visible=true").click()
+        live = page.locator("#live-captions .prose")
+        expect(live.locator("span:not(.partial)").first).to_contain_text(re.compile("quick", re.IGNORECASE), timeout=60_000)
+        expect(live).to_have_attribute("aria-live", "polite")
+        expect(page.locator("#status-captions")).to_contain_text("s behind")
+        page.locator("#mic-captions .stop-button").press("Enter")
+        assert word_error_rate(FOX, shown_text(page, "captions")) <= 0.12, "the last word too"
+        expect(page.locator("#status-captions")).to_contain_text("received and decoded. Language heard: English.")
+        for name, start in (("srt", "1\n00:00:0"), ("vtt", "WEBVTT\n\n00:00:0")):
+            with page.expect_download() as download:
+                page.locator(f"#{name}-captions").click()
+            assert download.value.suggested_filename == f"captions.{name}"
+            text = download.value.path().read_text(encoding="utf-8")
+            assert text.startswith(start)
+            assert "fox" in text
+        # Record again: it starts clean, and nobody speaks now that the file has been played.
+        page.get_by_role("button", name="Record", exact=True).locator("visible=true").click()
+        expect(page.locator("#text-captions")).to_be_hidden()
+        expect(page.locator("#srt-captions")).to_be_hidden()
+        expect(live).to_have_text("")
+
+
 def test_translation_from_the_microphone(browse: Browse) -> None:
     with browse(COUNTING) as page:
         tab(page, "Speech translation")
