@@ -17,6 +17,7 @@ from playwright.sync_api import CDPSession, Locator, Page, expect, sync_playwrig
 import app
 import asr
 import captions
+import visitors
 from audio import SAMPLING_RATE
 from checkpoints import Settings
 from tests.conftest import free_port
@@ -204,3 +205,22 @@ def test_a_network_that_stalls_loses_nothing_and_keeps_the_order(mode: str, spie
     tab(page, MODES[mode])
     network = slow(page, 0)
     check(spy, mode, page, speak(page, mode, lambda second: delay(network, 1800 if second % 4 > 3 else 0)))
+
+
+def test_when_the_page_is_closed_its_captions_are_gone(
+    spied_app: Callable[[Spy], str], page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visitors, "GRACE_SECONDS", 0.5)
+    page.goto(spied_app(Spy(seconds=0.1)))
+    tab(page, MODES["captions"])
+    speak(page, "captions")
+    with page.expect_download() as download:
+        page.locator("#srt-captions").click()
+    srt = Path(download.value.url.partition("file=")[2])
+    assert srt.exists()
+    page.close()
+    for _ in range(300):
+        if not srt.parent.exists():
+            return
+        time.sleep(0.1)
+    pytest.fail("its files are still there")
