@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -240,9 +241,20 @@ CUE_SECONDS = 6.0
 CUE_GAP_SECONDS = 0.8  # silence after which a new cue begins
 
 
-def cues(words: Sequence[Word]) -> list[tuple[float, float, str]]:
+class TimedText(Protocol):
+    """A word as decoding.py has it, or anything else with its own leading space and its seconds."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def start(self) -> float: ...
+    @property
+    def end(self) -> float: ...
+
+
+def cues(words: Sequence[TimedText]) -> list[tuple[float, float, str]]:
     """Words as subtitles: (start, end, text), times in seconds."""
-    grouped: list[list[Word]] = []
+    grouped: list[list[TimedText]] = []
     for word in words:
         cue = grouped[-1] if grouped else []
         text = "".join(each.text for each in cue)
@@ -254,14 +266,14 @@ def cues(words: Sequence[Word]) -> list[tuple[float, float, str]]:
     return [(cue[0].start, max(cue[-1].end, cue[0].start + 0.1), "".join(word.text for word in cue).strip()) for cue in grouped]
 
 
-def to_srt(words: Sequence[Word]) -> str:
+def to_srt(words: Sequence[TimedText]) -> str:
     """SubRip: numbered cues, a comma before the milliseconds."""
     return "\n".join(
         f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n" for number, (start, end, text) in enumerate(cues(words), 1)
     )
 
 
-def to_vtt(words: Sequence[Word]) -> str:
+def to_vtt(words: Sequence[TimedText]) -> str:
     """WebVTT: a point before the milliseconds; & and < are escaped."""
     body = (
         f"{_clock(start, '.')} --> {_clock(end, '.')}\n{text.replace('&', '&amp;').replace('<', '&lt;')}\n"

@@ -18,7 +18,7 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -87,6 +87,10 @@ REPEAT_TOKENS = 5  # a phrase at least this long, said twice at the end, is wort
 SLOW_STEP = 4  # times the fastest step so far: another process has come
 
 
+class Stopped(Exception):  # noqa: N818  # nothing went wrong
+    """Whoever asked for a decode does not want it any more."""
+
+
 class Turns:
     """Lets as many in at once as there are cores, in the order in which they came.
 
@@ -132,6 +136,8 @@ class Options:
     max_new_tokens: int | None = None  # per window, besides the limit that the audio's length sets
     temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough; a single one is final
     padding_seconds: float | None = PADDING_SECONDS  # silence after the audio; None always hears 30 s
+    windows_at_once: int = WINDOWS_AT_ONCE  # through encoder and decoder together; 1 has the first text soonest
+    stopped: Callable[[], bool] = lambda: False  # asked at every step; once it says so, decoding raises `Stopped`
     engine: Engine = "fast"  # "pipeline" is the tutorial's own call: plain text, none of the fields above but task and language
 
 
@@ -166,7 +172,8 @@ class Decoded:
 
     text: str  # "" where nobody speaks; does not repeat the prefix
     segments: tuple[Segment, ...] = ()
-    language: str = "en"  # code
+    language: str = "en"  # code; "" where engine "pipeline" detected it, which does not tell
+    end: float = 0.0  # seconds: up to where the audio was decoded
     words: tuple[Word, ...] = ()  # of the prefix too; empty unless word_times
 
     @property
@@ -227,7 +234,7 @@ def _generate(
     n_forced: int,
     budget: int,
     temperature: float,
-    timestamps: bool,
+    options: Options,
 ) -> list[_Attempt]:
     """Decodes every window after the same prompt.
 
@@ -251,10 +258,12 @@ def _generate(
     # 2. One token after another until every window has ended.
     fastest, began = float("inf"), time.perf_counter()
     for step in range(budget):
+        if options.stopped():
+            raise Stopped
         logits = fast_whisper.vocabulary(state[:, -1]).float() + fast_whisper.suppress
         if step == 0 and not forced:
             logits += fast_whisper.suppress_first
-        if timestamps:
+        if options.timestamps:
             for row in running:
                 _apply_timestamp_rules(logits[row], forced + tokens[row], special)
         else:
@@ -340,40 +349,60 @@ def decode(whisper: Whisper, waveform: np.ndarray, options: Options | None = Non
     Raises:
         ValueError: the language is none that the checkpoint knows.
     """
-    options = replace(options or Options(), **changes)
-    # Silence, noise and music are never worth a guess.
-    if not has_speech(waveform):
-        return Decoded("")
-    if options.engine == "pipeline":
-        return _plain(whisper, waveform, options)
-    fast_whisper = fast(whisper)
-    languages = fast_whisper.tokens.languages  # none where the checkpoint is English-only
-    language = language_code(languages, whisper.source.found, options.language) if languages else "en"
-    with torch.inference_mode(), counted():
-        spans = cut(waveform)
-        if len(spans) > 1:  # without timestamps Whisper falls silent after one speaker's pause in a long window
-            options = replace(options, timestamps=True)
-        outcomes: list[Decoded] = []
-        # Windows of similar length go together; short ones alone, because their silence would cost more than it saves.
-        for start in range(0, len(spans), WINDOWS_AT_ONCE):
-            together = spans[start : start + WINDOWS_AT_ONCE]
-            options = replace(options, language=language)
-            for span, outcome in zip(together, _in_turn(fast_whisper, waveform, together, options), strict=True):
-                outcomes.append(outcome)
-                while rest := _unheard(waveform, span[1], outcomes[-1], options):
-                    outcomes += _in_turn(fast_whisper, waveform, [rest], replace(options, language=outcome.language, prefix=()))
-            language = outcomes[-1].language
-            options = replace(options, prefix=())
+    return joined(decode_windows(whisper, waveform, options, **changes))
+
+
+def joined(windows: Iterable[Decoded]) -> Decoded:
+    """What `decode_windows` gives one by one, as one."""
+    windows = list(windows)
     return Decoded(
-        text="".join(outcome.text for outcome in outcomes).strip(),
-        segments=tuple(segment for outcome in outcomes for segment in outcome.segments),
-        language=language or "en",
-        words=tuple(word for outcome in outcomes for word in outcome.words),
+        text="".join(window.text for window in windows).strip(),
+        segments=tuple(segment for window in windows for segment in window.segments),
+        language=windows[-1].language,
+        end=windows[-1].end,
+        words=tuple(word for window in windows for word in window.words),
     )
 
 
+def decode_windows(whisper: Whisper, waveform: np.ndarray, options: Options | None = None, **changes: Any) -> Iterator[Decoded]:
+    """`decode`, handing out the windows as they are done: one for each span of `cut(waveform)`, with times in the whole.
+
+    A waveform without speech, and engine "pipeline", give a single one.
+
+    Raises:
+        ValueError: as `decode`.
+        Stopped: `options.stopped` said so.
+    """
+    options = replace(options or Options(), **changes)
+    # Silence, noise and music are never worth a guess.
+    if not has_speech(waveform):
+        yield Decoded("", end=len(waveform) / SAMPLING_RATE)
+        return
+    if options.engine == "pipeline":
+        yield _plain(whisper, waveform, options)
+        return
+    fast_whisper = fast(whisper)
+    languages = fast_whisper.tokens.languages  # none where the checkpoint is English-only
+    language = language_code(languages, whisper.source.found, options.language) if languages else "en"
+    spans = cut(waveform)
+    if len(spans) > 1:  # without timestamps Whisper falls silent after one speaker's pause in a long window
+        options = replace(options, timestamps=True)
+    # Windows of similar length go together; short ones alone, because their silence would cost more than it saves.
+    for start in range(0, len(spans), options.windows_at_once):
+        together = spans[start : start + options.windows_at_once]
+        options = replace(options, language=language)
+        for span, outcome in zip(together, _in_turn(fast_whisper, waveform, together, options), strict=True):
+            parts = [outcome]
+            while rest := _unheard(waveform, span[1], parts[-1], options):
+                parts += _in_turn(fast_whisper, waveform, [rest], replace(options, language=outcome.language, prefix=()))
+            language = parts[-1].language
+            yield replace(joined(parts), text="".join(part.text for part in parts), end=span[1] / SAMPLING_RATE)
+        options = replace(options, prefix=())
+
+
 def _in_turn(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequence[tuple[int, int]], options: Options) -> list[Decoded]:
-    with _turns:
+    # Only while it decodes, as inference mode is the thread's, and whoever draws the next window may do so in another one.
+    with _turns, torch.inference_mode(), counted():
         return _decode_windows(fast_whisper, waveform, spans, options)
 
 
@@ -439,7 +468,7 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
         budget = min(MIN_TOKENS + round(TOKENS_PER_SECOND * seconds), options.max_new_tokens or fast_whisper.n_positions)
 
         def generate(heard: Heard, temperature: float) -> list[_Attempt]:
-            return _generate(fast_whisper, heard, prompt, len(prefix), budget, temperature, options.timestamps)
+            return _generate(fast_whisper, heard, prompt, len(prefix), budget, temperature, options)
 
         outcomes = []
         for index, attempt in enumerate(generate(heard, options.temperatures[0])):
@@ -454,7 +483,7 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
             words: tuple[Word, ...] = ()
             if options.word_times and not attempt.silent:
                 words = _words(fast_whisper, own, prompt, prefix, attempt, start, len(waveforms[index]), language)
-            outcomes.append(Decoded("".join(segment.text for segment in segments), segments, language, words))
+            outcomes.append(Decoded("".join(segment.text for segment in segments), segments, language, words=words))
     return outcomes
 
 
@@ -618,6 +647,7 @@ def _plain(whisper: Whisper, waveform: np.ndarray, options: Options) -> Decoded:
         "no_speech_threshold": NO_SPEECH_PROBABILITY,
         "condition_on_prev_tokens": False,  # one bad window would spoil those after it
     }
+    language: str | None = "en"
     if whisper.is_multilingual:  # an English-only checkpoint refuses both
         language = language_code(_known_languages(whisper), whisper.source.found, options.language)
         generate_kwargs |= {"task": options.task, "language": language}
@@ -627,7 +657,7 @@ def _plain(whisper: Whisper, waveform: np.ndarray, options: Options) -> Decoded:
             return_timestamps=seconds > WINDOW_SECONDS,
             generate_kwargs=generate_kwargs,
         )
-    return Decoded(result["text"].strip())
+    return Decoded(result["text"].strip(), language=language or "", end=seconds)
 
 
 def _known_languages(whisper: Whisper) -> set[str]:

@@ -1,25 +1,90 @@
-"""Speech -> translation -> speech: the course's cascade.
+"""Speech -> translation -> speech: the course's cascade, and the same cascade heard while it is being made.
 
 Source: Hugging Face audio course, "Speech-to-speech translation"
 (https://huggingface.co/learn/audio-course/chapter7/speech-to-speech): `translate`, `synthesise`,
 `speech_to_speech_translation`.
-Knows: the order of the stages. Does not know: how each works, the page.
+Knows: the order of the stages, sentences and their times. Does not know: how each stage works, the page.
+
+`stream` is the cascade. It translates one of Whisper's windows after another and speaks each sentence as soon as it is
+whole; what it has come to is handed out each time as a `Cascade`, and the last one is the result.
 """
 
 from __future__ import annotations
 
 import io
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import soundfile
 
-from audio import Audio, NoSpeechError, load_audio, to_pcm16
-from checkpoints import CheckpointError, Settings, Source, load_whisper
-from tts import Voice, synthesise
+from audio import SAMPLING_RATE, Audio, NoSpeechError, load_audio, to_pcm16
+from checkpoints import CheckpointError, Settings, Source, Whisper, load_whisper
+from tts import SENTENCE_END, SENTENCE_PAUSE, TextError, Voice, default_voice, synthesise
 
-__all__ = ["speech_to_speech_translation", "synthesise", "translate"]
+if TYPE_CHECKING:
+    from decoding import Decoded
+
+__all__ = ["Cascade", "Sentence", "save", "speech_to_speech_translation", "stream", "synthesise", "translate"]
 
 MAX_NEW_TOKENS = 256  # the course's, for each 30 s that Whisper hears at a time
+LONGEST_SENTENCE = 200  # characters; past them it ends where Whisper's segment does
+TITLES = ("Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.")  # their full stop ends no sentence
+
+Stage = Literal["translating", "speaking", "transcribing"]
+
+
+class Timed(NamedTuple):
+    """Text, with its leading space, and when it was said in the source: seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, eq=False)
+class Sentence:
+    """One sentence of the translation."""
+
+    text: str
+    start: float  # seconds, of the source
+    end: float
+    speech: np.ndarray  # int16, (n_samples,); with the pause before it, if it is not the first
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade:
+    """What the cascade has come to."""
+
+    audio_seconds: float  # of the source
+    heard_seconds: float = 0.0  # of it translated and spoken
+    language: str = ""  # Whisper's code of the one spoken; "" is not known
+    sentences: tuple[Sentence, ...] = ()
+    transcript: tuple[Timed, ...] = ()  # what was said, if it was asked for
+    sampling_rate: int = 0  # Hz, of the speech; 0 before the first sentence
+    seconds: Mapping[Stage, float] = field(default_factory=dict)  # spent in each stage
+
+    @property
+    def text(self) -> str:
+        return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def transcript_text(self) -> str:
+        return "".join(part.text for part in self.transcript).strip()
+
+    @property
+    def speech(self) -> np.ndarray:
+        """int16, (n_samples,): everything that was spoken, pauses included."""
+        return np.concatenate([np.zeros(0, np.int16), *(sentence.speech for sentence in self.sentences)])
+
+    @property
+    def real_time_factor(self) -> float:
+        return sum(self.seconds.values()) / max(self.heard_seconds, 0.01)
 
 
 def translate(audio: Audio | None, settings: Settings = Settings()) -> str:
@@ -30,15 +95,12 @@ def translate(audio: Audio | None, settings: Settings = Settings()) -> str:
 
     Raises:
         AudioError: the audio cannot be used, or nobody speaks in it.
-        CheckpointError: the weights cannot be had, or know English only.
+        CheckpointError: the weights cannot be had, or cannot translate.
     """
-    waveform = load_audio(audio, settings.max_seconds)
-    whisper = load_whisper(settings.translation_checkpoint, settings)
-    if not whisper.is_multilingual:
-        raise CheckpointError(knows_english_only(whisper.source))
     import decoding  # imports torch: seconds that an app which only starts up need not wait for
 
-    text = decoding.decode(whisper, waveform, task="translate", max_new_tokens=MAX_NEW_TOKENS, engine=settings.engine).text
+    waveform = load_audio(audio, settings.max_seconds)
+    text = decoding.joined(_translated(load_translator(settings), waveform, settings)).text
     if not text:
         raise NoSpeechError
     return text
@@ -51,7 +113,7 @@ def knows_english_only(source: Source) -> str:
 def speech_to_speech_translation(
     audio: Audio | None, voice: Voice | None = None, settings: Settings = Settings()
 ) -> tuple[int, np.ndarray]:
-    """Speech in any of Whisper's languages -> English speech.
+    """Speech in any of Whisper's languages -> English speech: all that `stream` speaks, in one piece.
 
     Returns:
         (sampling_rate in Hz, int16 of shape (n_samples,)): 16 kHz from SpeechT5, the embedded voice's own 24 kHz.
@@ -59,8 +121,191 @@ def speech_to_speech_translation(
     Raises:
         AudioError, CheckpointError: as `translate` and `synthesise`.
     """
-    translated_text = translate(audio, settings)
-    return synthesise(translated_text, voice, settings)
+    *_, cascade = stream(audio, voice, settings)
+    return cascade.sampling_rate, cascade.speech
+
+
+def stream(
+    audio: Audio | None,
+    voice: Voice | None = None,
+    settings: Settings = Settings(),
+    *,
+    with_transcript: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Cascade]:
+    """The cascade, sentence by sentence.
+
+    Args:
+        audio: a path, or `(sampling_rate, pcm)`.
+        with_transcript: also write down what was said, each window after it has been spoken: Whisper decodes it once more.
+        stopped: asked at every step of a decode and before every sentence; once it says so, the cascade ends.
+
+    Yields:
+        What it has come to, after each sentence and each window. The text of all is that of `translate`.
+
+    Raises:
+        AudioError, CheckpointError: as `translate` and `synthesise`.
+    """
+    import decoding
+
+    waveform = load_audio(audio, settings.max_seconds)
+    whisper = load_translator(settings)
+    voice = voice or default_voice(settings)
+    cascade = Cascade(len(waveform) / SAMPLING_RATE)
+    spent: dict[Stage, float] = {}
+
+    @contextmanager
+    def clock(stage: Stage) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent[stage] = spent.get(stage, 0.0) + time.perf_counter() - began
+
+    translated = _translated(whisper, waveform, settings, stopped)
+    transcribed: Iterator[Decoded] | None = None
+    words: list[Timed] = []  # of a sentence that has not ended yet
+    try:
+        while cascade.heard_seconds < cascade.audio_seconds:
+            # 1. Translate a window.
+            with clock("translating"):
+                window = next(translated)
+            cascade = replace(cascade, language=window.language, seconds=dict(spent))
+            # 2. Speak its sentences. The last one goes on in the next window, perhaps.
+            is_last = window.end >= cascade.audio_seconds
+            sentences, words = cut_sentences(words, _timed(window, cascade.heard_seconds), is_last)
+            for sentence in sentences:
+                if stopped():
+                    return
+                with clock("speaking"):
+                    try:
+                        sampling_rate, speech = synthesise(sentence.text, voice, settings)
+                    except TextError:  # a musical note, or whatever else nobody says
+                        continue
+                if cascade.sentences:
+                    speech = np.concatenate([np.zeros(round(SENTENCE_PAUSE * sampling_rate), np.int16), speech])
+                cascade = replace(
+                    cascade,
+                    sentences=(*cascade.sentences, Sentence(*sentence, speech)),
+                    sampling_rate=sampling_rate,
+                    seconds=dict(spent),
+                )
+                yield cascade
+            # 3. Write down what was said in it.
+            transcript = cascade.transcript
+            if with_transcript:
+                with clock("transcribing"):
+                    if transcribed is None:
+                        transcribed = _windows(whisper, waveform, settings, stopped, task="transcribe", language=window.language or None)
+                    transcript += tuple(_timed(next(transcribed), cascade.heard_seconds))
+            cascade = replace(cascade, heard_seconds=window.end, transcript=transcript, seconds=dict(spent))
+            yield cascade
+    except decoding.Stopped:
+        return
+    if not cascade.sentences:
+        raise NoSpeechError
+
+
+def load_translator(settings: Settings) -> Whisper:
+    """The checkpoint that translates.
+
+    Raises:
+        CheckpointError: the weights cannot be had, or cannot translate.
+    """
+    whisper = load_whisper(settings.translation_checkpoint, settings)
+    if not whisper.is_multilingual:
+        raise CheckpointError(knows_english_only(whisper.source))
+    return whisper
+
+
+def _translated(
+    whisper: Whisper, waveform: np.ndarray, settings: Settings, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Decoded]:
+    return _windows(whisper, waveform, settings, stopped, task="translate", max_new_tokens=MAX_NEW_TOKENS)
+
+
+def _windows(whisper: Whisper, waveform: np.ndarray, settings: Settings, stopped: Callable[[], bool], **options: Any) -> Iterator[Decoded]:
+    """One window at a time, so that the first has not to wait for others."""
+    import decoding
+
+    return decoding.decode_windows(whisper, waveform, windows_at_once=1, stopped=stopped, engine=settings.engine, **options)
+
+
+# --- sentences ----------------------------------------------------------------------------------------------------
+
+
+def _timed(window: Decoded, start: float) -> list[Timed]:
+    """A window's segments; where there are none, the text of it all."""
+    if window.segments:
+        return [Timed(segment.text, segment.start, segment.end) for segment in window.segments]
+    return [Timed(f" {window.text}", start, window.end)] if window.text else []
+
+
+def words_of(part: Timed) -> list[Timed]:
+    """Its words, each with a share of its time by length; of Chinese and Japanese the characters, as they have no spaces."""
+    words = re.findall(r"\s*(?:[\u3040-\u9fff\uff01-\uff60]|[^\s\u3040-\u9fff\uff01-\uff60]+)", part.text)
+    n_before = np.cumsum([0, *map(len, words)])
+    times = part.start + (part.end - part.start) * n_before / max(1, n_before[-1])
+    return [Timed(word, float(start), float(end)) for word, start, end in zip(words, times, times[1:], strict=False)]
+
+
+def cut_sentences(begun: Sequence[Timed], parts: Sequence[Timed], is_last: bool) -> tuple[list[Timed], list[Timed]]:
+    """Whisper's segments, which end anywhere, as sentences.
+
+    Args:
+        begun: words of a sentence that has not ended yet, from the last call.
+        parts: segments that follow.
+        is_last: nothing follows: every sentence ends.
+
+    Returns:
+        (sentences without their leading space, words of one that has not ended yet).
+    """
+    sentences, words = [], list(begun)
+
+    def end() -> None:
+        if words:
+            sentences.append(Timed("".join(word.text for word in words).strip(), words[0].start, words[-1].end))
+            words.clear()
+
+    for part in parts:
+        # Whisper often leaves the full stop out where a segment ends; the next one's capital tells. "I" is always one.
+        if re.match(r"\s*(?!I\b)[A-Z0-9]", part.text) and words and not words[-1].text.endswith((",", ";", ":")):
+            end()
+        for word in words_of(part):
+            words.append(word)
+            if re.search(SENTENCE_END, word.text + " ") and word.text.strip() not in TITLES:
+                end()
+        if sum(len(word.text) for word in words) > LONGEST_SENTENCE:
+            end()
+    if is_last:
+        end()
+    return sentences, words
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+def save(cascade: Cascade, folder: Path, name: str) -> list[Path]:
+    """Writes speech, text and subtitles into a folder: NAME.wav, NAME.translation.txt, .srt and .vtt, the same as .transcript.*
+
+    Returns:
+        The files that were written.
+    """
+    from captions import to_srt, to_vtt  # imports torch
+
+    files = []
+    if cascade.sentences:
+        files.append(folder / f"{name}.wav")
+        soundfile.write(files[0], cascade.speech, cascade.sampling_rate, subtype="PCM_16")
+    translation = [Timed(f" {sentence.text}", sentence.start, sentence.end) for sentence in cascade.sentences]
+    for kind, parts in (("translation", translation), ("transcript", cascade.transcript)):
+        words = [word for part in parts for word in words_of(part)]
+        text = "".join(f"{part.text.strip()}\n" for part in parts)
+        for suffix, content in (("txt", text), ("srt", to_srt(words)), ("vtt", to_vtt(words))):
+            if parts:
+                files.append(folder / f"{name}.{kind}.{suffix}")
+                files[-1].write_text(content, encoding="utf-8")
+    return files
 
 
 def first_example() -> tuple[int, np.ndarray]:
