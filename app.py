@@ -7,13 +7,19 @@ captions.py, stst.py and tts.py. Nor for how long what was said is kept; that is
 from __future__ import annotations
 
 import argparse
+import base64
 import dataclasses
 import functools
 import html
+import inspect
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +43,9 @@ BUSY_SECONDS = 5.0  # captions that are further behind than this say why
 SHOWN_CHARACTERS = 3000  # of live captions at most: what the page is sent must not grow with the hour
 SENTENCE = re.compile(r"[^.?!。？！]+[.?!。？！]*\s*|[.?!。？！]+\s*")
 HEAD = f"<script>{Path(__file__).with_name('microphone.js').read_text(encoding='utf-8')}</script>"
+PLAYER = Path(__file__).with_name("player.js").read_text(encoding="utf-8")
+PLAYER_HTML = '<button class="sm secondary" hidden>Pause</button> <span></span>'
+SILENCE = {"index": 0, "rate": 0, "pcm": ""}  # what the player is given to be quiet
 CLOCK_SECONDS = 2.0
 POLITE = "element.setAttribute('aria-live', 'polite'); element.setAttribute('aria-atomic', 'false')"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -56,18 +65,29 @@ def plainly(handler: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(handler)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        try:
+        with _plain_errors(handler.__name__):
             return handler(*args, **kwargs)
-        except ValueError as error:  # AudioError, TextError, CheckpointError: written to be read
-            raise gr.Error(str(error), duration=None, print_exception=False, title="") from error
-        except gr.Error:
-            raise
-        except Exception as error:
-            log.exception("%s failed", handler.__name__)
-            message = "Something went wrong on the server. What you recorded or chose is still here: try again."
-            raise gr.Error(message, duration=None, print_exception=False, title="") from error
 
-    return wrapped
+    @functools.wraps(handler)
+    def wrapped_generator(*args: Any, **kwargs: Any) -> Any:
+        with _plain_errors(handler.__name__):
+            yield from handler(*args, **kwargs)
+
+    return wrapped_generator if inspect.isgeneratorfunction(handler) else wrapped
+
+
+@contextmanager
+def _plain_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:  # AudioError, TextError, CheckpointError: written to be read
+        raise gr.Error(str(error), duration=None, print_exception=False, title="") from error
+    except gr.Error:
+        raise
+    except Exception as error:
+        log.exception("%s failed", name)
+        message = "Something went wrong on the server. What you recorded or chose is still here: try again."
+        raise gr.Error(message, duration=None, print_exception=False, title="") from error
 
 
 # --- what a person reads of live captions -------------------------------------------------------------------------
@@ -107,6 +127,28 @@ def captions_status(stream: Captioned) -> str:
     elif behind > BUSY_SECONDS and not stream.is_over:
         parts.append("Many people are speaking at once, or this machine is busy: the words come later, none is lost.")
     return " ".join(parts)
+
+
+# --- what a person reads and hears of speech-to-speech translation ------------------------------------------------
+
+
+def _piece(index: int, cascade: stst.Cascade) -> dict[str, Any]:
+    """A sentence's speech, as player.js takes it."""
+    pcm = cascade.sentences[index].speech.astype("<i2").tobytes()
+    return {"index": index, "rate": cascade.sampling_rate, "pcm": base64.b64encode(pcm).decode()}
+
+
+def _with_times(parts: Sequence[stst.Sentence | stst.Timed]) -> str:
+    """One line each, after the minute and second at which it is said."""
+    return "\n".join(f"{int(part.start) // 60}:{int(part.start) % 60:02} {part.text.strip()}" for part in parts)
+
+
+def _report(cascade: stst.Cascade) -> str:
+    """What has been done so far, and how long each stage took, in one line."""
+    language = f"{_language_name(cascade.language)}. " if cascade.language else ""
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in cascade.seconds.items())
+    factor = f", {cascade.real_time_factor:.2f} s per second of audio" if cascade.heard_seconds else ""
+    return f"{language}{cascade.heard_seconds:.0f} of {cascade.audio_seconds:.0f} s: {stages}{factor}."
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -207,16 +249,30 @@ class Page:
 
     def synthesise(self, text: str, voice: str | None = None, progress: gr.Progress = gr.Progress()) -> Any:
         tts.check_text(text, self.settings)
-        chosen: tts.Voice = "embedded" if voice == "embedded" else "SpeechT5" if voice else tts.default_voice(self.settings)
+        chosen = self.chosen_voice(voice)
         self.load_voice(chosen, progress)
         progress(0.1, desc="Speaking")
         return tts.synthesise(text, chosen, self.settings)
 
+    def chosen_voice(self, voice: str | None) -> tts.Voice:
+        return "embedded" if voice == "embedded" else "SpeechT5" if voice else tts.default_voice(self.settings)
+
+    def cascade(self, audio: str | None, voice: str | None, progress: gr.Progress, **how: Any) -> Iterator[stst.Cascade]:
+        """The cascade, sentence by sentence, once everything is loaded."""
+        waveform = load_audio(audio, self.settings.max_seconds)
+        chosen = self.chosen_voice(voice)
+        self.load_whisper(self.settings.translation_checkpoint, progress)
+        self.load_voice(chosen, progress)
+        progress(0, desc="Translating")
+        for cascade in stst.stream((SAMPLING_RATE, waveform), chosen, self.settings, **how):
+            progress(cascade.heard_seconds / cascade.audio_seconds, desc="Translating")
+            yield cascade
+
     def speech_to_speech_translation(
         self, audio: str | None, voice: str | None = None, progress: gr.Progress = gr.Progress()
     ) -> tuple[Any, str]:
-        translated_text = self.translate(audio, progress)
-        return self.synthesise(translated_text, voice, progress), translated_text
+        *_, cascade = self.cascade(audio, voice, progress)
+        return (cascade.sampling_rate, cascade.speech), cascade.text
 
     # Tabs: what is where.
 
@@ -454,25 +510,82 @@ class Page:
         button.click(plainly(self.synthesise), [text, voice], speech, api_name="synthesise", **MODEL)
 
     def speech_to_speech_tab(self) -> None:
-        gr.Markdown("Speech in any of 99 languages is translated by Whisper, then spoken in English.")
+        gr.Markdown("Speech in any of 99 languages is translated by Whisper, then spoken in English: you hear it while it is made.")
         with gr.Tabs():
             for title, source in SPEECH_TO_SPEECH_TABS:
                 with gr.Tab(title):
-                    audio = gr.Audio(sources=[source], type="filepath", label="Speech")
-                    voice = self.voice()
-                    with gr.Row():
-                        if source == "upload":
-                            self.video_button(audio)
-                            self.example_button(audio)
-                        button = self.button_for(audio, "Translate and speak")
-                    speech = gr.Audio(label="Speech in English", interactive=False, autoplay=True, elem_id=f"speech-{source}")
-                    text = gr.Textbox(label="English", lines=3, buttons=["copy"], elem_id=f"text-{source}")
-                    named: dict[str, Any] = (
-                        {"api_name": "speech_to_speech_translation"} if source == "microphone" else {"api_visibility": "private"}
-                    )
-                    button.click(plainly(self.speech_to_speech_translation), [audio, voice], [speech, text], **named, **MODEL)
+                    self.speech_to_speech_from(source)
         self.source("translation")
         self.source("voice")
+        self.speech_to_speech_endpoint()
+
+    def speech_to_speech_from(self, source: Literal["microphone", "upload"]) -> None:
+        audio = gr.Audio(sources=[source], type="filepath", label="Speech")
+        voice = self.voice()
+        with_transcript = gr.Checkbox(label="Also write down what was said (takes about twice as long)")
+        with gr.Row():
+            if source == "upload":
+                self.video_button(audio)
+                self.example_button(audio)
+            button = self.button_for(audio, "Translate and speak")
+            cancel = gr.Button("Cancel", variant="stop", interactive=False)
+        player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
+        status = gr.Markdown(elem_id=f"status-{source}", min_height=50)
+        text = gr.Textbox(label="English", lines=3, max_lines=15, buttons=["copy"], elem_id=f"text-{source}")
+        transcript = gr.Textbox(label="What was said", lines=3, max_lines=15, visible=False, elem_id=f"transcript-{source}")
+        speech = gr.Audio(label="Speech in English", interactive=False, visible=False, elem_id=f"speech-{source}")
+        files = gr.File(label="Files", file_count="multiple", interactive=False, visible=False, elem_id=f"files-{source}")
+        outputs = [player, status, text, transcript, speech, files, cancel]
+
+        def run(
+            audio: str | None, voice: str | None, with_transcript: bool, request: gr.Request, progress: gr.Progress = gr.Progress()
+        ) -> Iterator[list[Any]]:
+            visitor, cancelled = self.visitor(request), threading.Event()
+            visitor.streams[source] = cancelled
+            hidden, n_played, cascade = gr.update(visible=False, value=None), 0, None
+            yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, hidden, gr.Button(interactive=True)]
+            for cascade in self.cascade(audio, voice, progress, with_transcript=with_transcript, stopped=cancelled.is_set):
+                piece = gr.skip()
+                if len(cascade.sentences) > n_played:
+                    piece = _piece(n_played, cascade)
+                    n_played += 1
+                yield [piece, _report(cascade), _with_times(cascade.sentences), _with_times(cascade.transcript), *[gr.skip()] * 3]
+            if cascade is None:
+                yield [SILENCE, "Cancelled.", *[gr.skip()] * 5]
+                return
+            folder = tempfile.mkdtemp(dir=visitor.folder(speech.GRADIO_CACHE))  # new each time, as browsers keep what they got
+            written = [str(file) for file in stst.save(cascade, Path(folder), Path(str(audio)).stem)]
+            has_speech = bool(cascade.sentences)
+            shown = [
+                gr.update(visible=has_speech, value=written[0] if has_speech else None),
+                gr.update(visible=bool(written), value=written),
+            ]
+            word = "Cancelled. " if cancelled.is_set() else ""
+            yield [gr.skip(), word + _report(cascade), gr.skip(), gr.skip(), *shown, gr.skip()]
+
+        def stop(request: gr.Request) -> Any:
+            cancelled = self.visitor(request).streams.get(source)
+            if cancelled is not None:
+                cancelled.set()
+            return SILENCE
+
+        started = button.click(
+            plainly(run), [audio, voice, with_transcript], outputs, show_progress_on=status, api_visibility="private", **MODEL
+        )
+        started.then(lambda: gr.Button(interactive=False), None, cancel, queue=False, **PRIVATE)  # also where it failed
+        cancel.click(stop, None, player, queue=False, **PRIVATE)
+
+    def speech_to_speech_endpoint(self) -> None:
+        """The same for programs, in one piece: a file in, speech and its text out."""
+        with gr.Column(visible=False):
+            audio = gr.Audio(type="filepath", label="Speech")
+            voice = gr.Dropdown(VOICE_CHOICES, value=None, label="Voice")
+            speech = gr.Audio(label="Speech in English")
+            text = gr.Textbox(label="English")
+            send = gr.Button()
+        send.click(
+            plainly(self.speech_to_speech_translation), [audio, voice], [speech, text], api_name="speech_to_speech_translation", **MODEL
+        )
 
     # Parts that several tabs have.
 

@@ -106,10 +106,6 @@ def translate(audio: Audio | None, settings: Settings = Settings()) -> str:
     return text
 
 
-def knows_english_only(source: Source) -> str:
-    return f"{source.found} knows English only. Translate with a multilingual one, like openai/whisper-base."
-
-
 def speech_to_speech_translation(
     audio: Audio | None, voice: Voice | None = None, settings: Settings = Settings()
 ) -> tuple[int, np.ndarray]:
@@ -216,6 +212,10 @@ def load_translator(settings: Settings) -> Whisper:
     if not whisper.is_multilingual:
         raise CheckpointError(knows_english_only(whisper.source))
     return whisper
+
+
+def knows_english_only(source: Source) -> str:
+    return f"{source.found} knows English only. Translate with a multilingual one, like openai/whisper-base."
 
 
 def _translated(

@@ -157,16 +157,20 @@ class Visitor:
                 self.streams[name] = after
             return after
 
-    def write(self, parent: str, name: str, text: str) -> Path:
-        """A file of this visitor's own, in a folder whose name nobody can guess, deleted when they are gone.
+    def folder(self, parent: str) -> Path:
+        """A folder of this visitor's own, whose name nobody can guess, deleted when they are gone.
 
         Args:
-            parent: where that folder is made; the page can hand out what is there.
+            parent: where it is made; the page can hand out what is there.
         """
         if self._folder is None:
             Path(parent).mkdir(parents=True, exist_ok=True)
             self._folder = tempfile.TemporaryDirectory(prefix=secrets.token_urlsafe(16), dir=parent, ignore_cleanup_errors=True)
-        path = Path(self._folder.name) / name
+        return Path(self._folder.name)
+
+    def write(self, parent: str, name: str, text: str) -> Path:
+        """A file in that folder."""
+        path = self.folder(parent) / name
         path.write_text(text, encoding="utf-8")
         return path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,9 +15,10 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from audio import SAMPLING_RATE, load_audio
 from tests.measures import word_error_rate
-from tests.sounds import BONJOUR, COUNTING, QUICK_BROWN_FOX, write
+from tests.sounds import BONJOUR, COUNTING, PARAGRAPH, QUICK_BROWN_FOX, chirp, spoken, write
 
 CHROMIUM = "/usr/bin/chromium"
+SCREENSHOTS = Path(tempfile.gettempdir()) / "speech-screenshots"  # to be looked at
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--mute-audio", "--use-fake-ui-for-media-stream",
@@ -130,13 +132,20 @@ def test_translation_from_the_microphone(browse: Browse) -> None:
         assert word_error_rate("1 2 3 4 5 6 7 8 9 10", shown_text(page, "translation")) <= 0.2
 
 
+def spoken_text(page: Page, source: str) -> str:
+    """The translation, without its times, once its speech is there to the end."""
+    expect(page.locator(f"#files-{source}")).to_be_visible(timeout=120_000)
+    return re.sub(r"(?m)^\d+:\d\d ", "", shown_text(page, source))
+
+
 def test_speech_to_speech_from_the_microphone(browse: Browse) -> None:
     with browse(COUNTING) as page:
         tab(page, "Speech-to-speech translation", "Microphone")
         record(page, COUNTING)
         press(page, "Translate and speak")
-        assert word_error_rate("1 2 3 4 5 6 7 8 9 10", shown_text(page, "microphone")) <= 0.2
+        assert word_error_rate("1 2 3 4 5 6 7 8 9 10", spoken_text(page, "microphone")) <= 0.2
         expect(page.locator("#speech-microphone time").last).not_to_have_text("0:00")
+        expect(page.locator("#status-microphone")).to_contain_text("Italian")
 
 
 def test_text_to_speech(browse: Browse) -> None:
@@ -147,12 +156,72 @@ def test_text_to_speech(browse: Browse) -> None:
         expect(page.locator("#speech-synthesis time").last).to_have_text("0:03")
 
 
-def test_an_upload_is_translated_and_spoken(browse: Browse) -> None:
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four of Whisper's windows."""
+    pause = np.zeros(SAMPLING_RATE, np.float32)
+    waveform = np.concatenate([spoken(PARAGRAPH), pause, load_audio(COUNTING)])
+    return write(tmp_path_factory.mktemp("long") / "long.wav", waveform, SAMPLING_RATE, "PCM_16")
+
+
+def upload(page: Page, clip: Path) -> None:
+    tab(page, "Speech-to-speech translation", "Audio File")
+    page.locator("input[type=file][accept*='audio/aac']").last.set_input_files(clip)
+
+
+def test_an_upload_is_heard_before_it_is_finished_and_without_a_gap(browse: Browse, long_clip: Path) -> None:
     with browse(BONJOUR) as page:
-        tab(page, "Speech-to-speech translation", "Audio File")
-        page.locator("input[type=file][accept*='audio/aac']").set_input_files(COUNTING)
+        upload(page, long_clip)
+        page.get_by_label("Also write down what was said").locator("visible=true").check()
         press(page, "Translate and speak")
-        assert word_error_rate("1 2 3 4 5 6 7 8 9 10", shown_text(page, "upload")) <= 0.2
+        player = page.locator("#player-upload")
+        expect(player).to_contain_text("Playing", timeout=120_000)
+        assert page.get_by_role("button", name="Cancel", exact=True).locator("visible=true").is_enabled(), "the rest is still being made"
+        expect(page.locator("#files-upload")).to_be_hidden()
+        page.wait_for_timeout(1000)
+        page.screenshot(path=SCREENSHOTS / "speech-to-speech-playing.png")
+        text = spoken_text(page, "upload")
+        assert word_error_rate(f"{PARAGRAPH} 1 2 3 4 5 6 7 8 9 10", text) <= 0.1
+        assert "Glue the sheet to the dark blue background." in page.locator("#transcript-upload textarea").input_value()
+        made = player.locator("[data-made]").evaluate("element => element.dataset")
+        assert float(made["silence"]) == 0
+        assert float(made["made"]) > 30
+        assert float(made["played"]) < float(made["made"])
+        for file in ["long.wav", *(f"long.{kind}.{suffix}" for kind in ("translation", "transcript") for suffix in ("txt", "srt", "vtt"))]:
+            expect(page.locator("#files-upload")).to_contain_text(file)
+        expect(page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")).to_be_disabled()
+        page.screenshot(path=SCREENSHOTS / "speech-to-speech-finished.png", full_page=True)
+
+
+def test_a_cancelled_run_stops_and_what_is_done_stays(browse: Browse, long_clip: Path) -> None:
+    with browse(BONJOUR) as page:
+        upload(page, long_clip)
+        press(page, "Translate and speak")
+        expect(page.locator("#player-upload")).to_contain_text("Playing", timeout=120_000)
+        press(page, "Cancel")
+        expect(page.locator("#status-upload")).to_contain_text("Cancelled.", timeout=10_000)
+        expect(page.locator("#player-upload")).not_to_contain_text("Playing")
+        assert "The birch can" in shown_text(page, "upload")
+        assert "10" not in shown_text(page, "upload")
+        expect(page.locator("#speech-upload time").last).not_to_have_text("0:00")
+        expect(page.locator("#files-upload")).to_contain_text("long.translation.srt")
+        page.screenshot(path=SCREENSHOTS / "speech-to-speech-cancelled.png", full_page=True)
+
+
+def test_a_stage_that_fails_says_so_and_the_next_run_works(browse: Browse, tmp_path: Path) -> None:
+    with browse(BONJOUR) as page:
+        upload(page, write(tmp_path / "tone.wav", chirp(3, SAMPLING_RATE), SAMPLING_RATE, "PCM_16"))
+        press(page, "Translate and speak")
+        toast = page.locator(".toast-body")
+        expect(toast).to_contain_text("No speech was heard.", timeout=120_000)
+        assert "Traceback" not in page.inner_text("body")
+        page.screenshot(path=SCREENSHOTS / "speech-to-speech-failed.png")
+        toast.get_by_label("Close").click()
+        expect(page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")).to_be_disabled()
+        page.get_by_label("Clear").locator("visible=true").first.click()
+        upload(page, COUNTING)
+        press(page, "Translate and speak")
+        assert word_error_rate("1 2 3 4 5 6 7 8 9 10", spoken_text(page, "upload")) <= 0.2
 
 
 def test_the_sound_of_a_video_is_transcribed(browse: Browse, tmp_path: Path) -> None:

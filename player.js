@@ -1,0 +1,61 @@
+// Plays speech while the rest of it is being made: pieces of it, one after another, without a gap and at the level they have.
+//
+// Runs as a gr.HTML component's own script. Its value is the newest piece, {index, rate, pcm}: int16 samples in base64. Piece 0
+// begins anew; a value without samples ends it. Gradio's own streamed output would need the ffmpeg program, and would
+// compress what it plays.
+const LEAD = 0.05; // s between asking for a sound and its first sample
+const button = element.querySelector("button");
+const told = element.querySelector("span");
+let context = null;
+let until = 0; // on the context's clock: where the last piece ends
+let silence = 0; // s that playing had to wait for a piece
+
+const samples = (pcm) => {
+  const bytes = Uint8Array.from(atob(pcm), (character) => character.charCodeAt(0));
+  return Float32Array.from(new Int16Array(bytes.buffer), (sample) => sample / 32768);
+};
+
+const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+
+const tell = () => {
+  if (!context) return;
+  const isOver = context.currentTime >= until;
+  button.textContent = context.state === "running" ? "Pause" : "Play";
+  button.hidden = isOver;
+  told.textContent = `${isOver ? "Played" : "Playing"} ${clock(Math.min(context.currentTime, until))} of ${clock(until)}`;
+  Object.assign(element.dataset, { played: context.currentTime, made: until, silence });
+};
+
+const end = () => {
+  context?.close();
+  context = null;
+  button.hidden = true;
+  told.textContent = "";
+};
+
+const play = ({ index, rate, pcm }) => {
+  if (index === 0) {
+    end();
+    context = new AudioContext({ sampleRate: rate });
+    until = silence = 0;
+  }
+  if (!context) return;
+  const piece = samples(pcm);
+  const buffer = context.createBuffer(1, piece.length, rate);
+  buffer.copyToChannel(piece, 0);
+  const start = Math.max(until, context.currentTime + LEAD);
+  if (index > 0) silence += start - until;
+  const source = context.createBufferSource();
+  source.buffer = buffer;
+  source.connect(context.destination);
+  source.start(start);
+  until = start + buffer.duration;
+  tell();
+};
+
+button.addEventListener("click", async () => {
+  await (context.state === "running" ? context.suspend() : context.resume());
+  tell();
+});
+watch("value", () => (props.value?.pcm ? play(props.value) : end()));
+setInterval(tell, 250);
