@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import dataclasses
 import functools
 import html
 import inspect
@@ -27,6 +26,7 @@ import gradio as gr
 
 import asr
 import checkpoints
+import commandline
 import stst
 import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16
@@ -265,7 +265,10 @@ class Page:
         self.load_voice(chosen, progress)
         progress(0, desc="Translating")
         for cascade in stst.stream((SAMPLING_RATE, waveform), chosen, self.settings, **how):
-            progress(cascade.heard_seconds / cascade.audio_seconds, desc="Translating")
+            if cascade.transcribed_seconds:
+                progress(cascade.transcribed_seconds / cascade.audio_seconds, desc="Writing down what was said")
+            else:
+                progress(cascade.heard_seconds / cascade.audio_seconds, desc="Translating")
             yield cascade
 
     def speech_to_speech_translation(
@@ -572,7 +575,8 @@ class Page:
         started = button.click(
             plainly(run), [audio, voice, with_transcript], outputs, show_progress_on=status, api_visibility="private", **MODEL
         )
-        started.then(lambda: gr.Button(interactive=False), None, cancel, queue=False, **PRIVATE)  # also where it failed
+        for ended in (started.success, started.failure):
+            ended(lambda: gr.Button(interactive=False), None, cancel, queue=False, **PRIVATE)
         cancel.click(stop, None, player, queue=False, **PRIVATE)
 
     def speech_to_speech_endpoint(self) -> None:
@@ -647,48 +651,21 @@ def _sound_of(path: str) -> tuple[int, Any]:
 
 # --- command line -------------------------------------------------------------------------------------------------
 
-ENVIRONMENT_PREFIX = "SPEECH_"  # SPEECH_ASR_CHECKPOINT is --asr-checkpoint, and so on: a Space has no command line
-HELP = {
-    "asr_checkpoint": "Whisper for the recognition tabs: a Hub name or a folder",
-    "translation_checkpoint": "multilingual Whisper for the translation tabs: a Hub name or a folder",
-    "tts_checkpoint": "SpeechT5: a Hub name or a folder",
-    "vocoder_checkpoint": "SpeechT5's HiFi-GAN: a Hub name or a folder",
-    "x_vectors": "table of speaker embeddings, Parquet: a Hub dataset or a folder",
-    "x_vector_index": "which row of that table speaks",
-    "device": "auto, cpu, cuda or cuda:N",
-    "dtype": "auto, float32, float16 or bfloat16",
-    "engine": "fast, or pipeline: the tutorial's own call to transformers",
-    "max_minutes": "longest recording or file that is accepted",
-    "max_characters": "longest text that is spoken",
-}
-
-CHOICES = {"engine": ("fast", "pipeline"), "dtype": ("auto", "float32", "float16", "bfloat16")}
-
 
 def parse(arguments: Sequence[str] | None = None) -> tuple[Settings, argparse.Namespace]:
     """What was chosen on the command line, else in the environment, else the defaults."""
-    parser = argparse.ArgumentParser(
-        description="Speech recognition, translation and synthesis in the browser.",
-        epilog=f"Each option can be given as an environment variable too: {ENVIRONMENT_PREFIX}DEVICE for --device.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-
-    def add(name: str, default: Any, text: str, **more: Any) -> None:
-        default = os.environ.get(ENVIRONMENT_PREFIX + name.upper(), default)
-        parser.add_argument("--" + name.replace("_", "-"), default=default, help=text, **more)
-
-    for choice in dataclasses.fields(Settings):
-        add(choice.name, choice.default, HELP[choice.name], type=type(choice.default), choices=CHOICES.get(choice.name))
+    parser = commandline.new_parser("Speech recognition, translation and synthesis in the browser.")
+    add = functools.partial(commandline.add, parser)
     add("host", os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), "address to listen on; 0.0.0.0 is every one of this machine's")
     add("port", int(os.environ.get("GRADIO_SERVER_PORT", 7860)), "port to listen on", type=int)
     add("auth", None, "USER:PASSWORD that visitors must give")
     add("max_upload", "200mb", "largest file that is accepted")
-    share = os.environ.get(f"{ENVIRONMENT_PREFIX}SHARE", "").lower() in ("1", "true", "yes")
+    share = os.environ.get(f"{commandline.ENVIRONMENT_PREFIX}SHARE", "").lower() in ("1", "true", "yes")
     parser.add_argument("--share", action="store_true", default=share, help="also give the page a public address for 72 hours")
     options = parser.parse_args(arguments)
     if options.auth is not None and ":" not in options.auth:
         parser.error("--auth takes USER:PASSWORD")
-    return Settings(**{choice.name: getattr(options, choice.name) for choice in dataclasses.fields(Settings)}), options
+    return commandline.settings_of(options), options
 
 
 def main() -> None:

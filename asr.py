@@ -15,11 +15,14 @@ decode would hold Gradio's event loop, and with it every visitor, until it ends.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
-from audio import MIN_SECONDS, SAMPLING_RATE, Audio, NoSpeechError, Recording, load_audio, read_pcm
+from audio import MIN_SECONDS, SAMPLING_RATE, SUFFIXES, Audio, NoSpeechError, Recording, load_audio, read_pcm
 from checkpoints import Settings, load_whisper
 
 # The languages of openai/whisper tokenizer.py, in its order: most heard in training first.
@@ -139,3 +142,25 @@ def decode_chunk(stream: ChunkOnly, language: str | None, settings: Settings) ->
 def hear(recording: Recording, new_chunk: Audio, number: int | None = None) -> None:
     """Appends a chunk to what was heard, in the order of the numbers. A silent chunk is a pause, not a mistake."""
     recording.append(*read_pcm(new_chunk), number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python asr.py FILE... --out DIR`: NAME.txt with the text of each."""
+    import commandline
+
+    parser = commandline.new_tool("Speech -> text.", "sound or video files, or folders of them")
+    parser.add_argument("--language", choices=LANGUAGES, metavar="LANGUAGE", help="the language spoken; detected if not given")
+    options = parser.parse_args(arguments)
+    settings = commandline.settings_of(options)
+
+    def work(file: str, name: str, report: commandline.Report) -> list[Path]:
+        text = transcribe(file, options.language, settings)
+        path: Path = options.out / f"{name}.txt"
+        path.write_text(f"{text}\n", encoding="utf-8")
+        return [path]
+
+    return commandline.run(options.inputs, options.out, SUFFIXES, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

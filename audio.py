@@ -25,7 +25,8 @@ MAX_SECONDS = 30 * 60.0  # longest recording unless the caller says otherwise
 BUFFER_SAMPLES = 30 * SAMPLING_RATE  # room that a live recording begins with
 MOST_EARLY = 8  # chunks of a live recording that wait for one before them, until it is given up
 
-READABLE = "wav, flac, mp3, ogg, opus, m4a, aac, aiff, webm or mp4"
+SUFFIXES = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aiff", "webm", "mp4")
+READABLE = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 # FFmpeg's names of the containers that may be opened. Playlists are not among them: they could name other files.
 FFMPEG_CONTAINERS = "aac,ac3,aiff,amr,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,mp3,mpeg,mpegts,ogg,w64,wav"
 

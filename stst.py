@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import time
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import soundfile
 
-from audio import SAMPLING_RATE, Audio, NoSpeechError, load_audio, to_pcm16
+from audio import SAMPLING_RATE, SUFFIXES, Audio, NoSpeechError, load_audio, to_pcm16
 from checkpoints import CheckpointError, Settings, Source, Whisper, load_whisper
 from tts import SENTENCE_END, SENTENCE_PAUSE, TextError, Voice, default_voice, synthesise
 
@@ -63,6 +65,7 @@ class Cascade:
 
     audio_seconds: float  # of the source
     heard_seconds: float = 0.0  # of it translated and spoken
+    transcribed_seconds: float = 0.0  # of it written down
     language: str = ""  # Whisper's code of the one spoken; "" is not known
     sentences: tuple[Sentence, ...] = ()
     transcript: tuple[Timed, ...] = ()  # what was said, if it was asked for
@@ -133,7 +136,8 @@ def stream(
 
     Args:
         audio: a path, or `(sampling_rate, pcm)`.
-        with_transcript: also write down what was said, each window after it has been spoken: Whisper decodes it once more.
+        with_transcript: also write down what was said. Whisper decodes everything once more for it, after the last sentence is
+            spoken, so that nobody waits for speech because of it.
         stopped: asked at every step of a decode and before every sentence; once it says so, the cascade ends.
 
     Yields:
@@ -158,15 +162,13 @@ def stream(
         finally:
             spent[stage] = spent.get(stage, 0.0) + time.perf_counter() - began
 
-    translated = _translated(whisper, waveform, settings, stopped)
-    transcribed: Iterator[Decoded] | None = None
     words: list[Timed] = []  # of a sentence that has not ended yet
     try:
+        translated = _translated(whisper, waveform, settings, stopped)
         while cascade.heard_seconds < cascade.audio_seconds:
             # 1. Translate a window.
             with clock("translating"):
                 window = next(translated)
-            cascade = replace(cascade, language=window.language, seconds=dict(spent))
             # 2. Speak its sentences. The last one goes on in the next window, perhaps.
             is_last = window.end >= cascade.audio_seconds
             sentences, words = cut_sentences(words, _timed(window, cascade.heard_seconds), is_last)
@@ -182,24 +184,26 @@ def stream(
                     speech = np.concatenate([np.zeros(round(SENTENCE_PAUSE * sampling_rate), np.int16), speech])
                 cascade = replace(
                     cascade,
+                    language=window.language,
                     sentences=(*cascade.sentences, Sentence(*sentence, speech)),
                     sampling_rate=sampling_rate,
                     seconds=dict(spent),
                 )
                 yield cascade
-            # 3. Write down what was said in it.
-            transcript = cascade.transcript
-            if with_transcript:
-                with clock("transcribing"):
-                    if transcribed is None:
-                        transcribed = _windows(whisper, waveform, settings, stopped, task="transcribe", language=window.language or None)
-                    transcript += tuple(_timed(next(transcribed), cascade.heard_seconds))
-            cascade = replace(cascade, heard_seconds=window.end, transcript=transcript, seconds=dict(spent))
+            cascade = replace(cascade, language=window.language, heard_seconds=window.end, seconds=dict(spent))
+            yield cascade
+        if not cascade.sentences:
+            raise NoSpeechError
+        # 3. Write down what was said.
+        transcribed = _windows(whisper, waveform, settings, stopped, task="transcribe", language=cascade.language or None)
+        while with_transcript and cascade.transcribed_seconds < cascade.audio_seconds:
+            with clock("transcribing"):
+                window = next(transcribed)
+            transcript = (*cascade.transcript, *_timed(window, cascade.transcribed_seconds))
+            cascade = replace(cascade, transcript=transcript, transcribed_seconds=window.end, seconds=dict(spent))
             yield cascade
     except decoding.Stopped:
         return
-    if not cascade.sentences:
-        raise NoSpeechError
 
 
 def load_translator(settings: Settings) -> Whisper:
@@ -328,3 +332,26 @@ def first_example() -> tuple[int, np.ndarray]:
     sample = next(iter(dataset.cast_column("audio", AudioFeature(decode=False))))  # decode=True would want torchcodec
     samples, sampling_rate = soundfile.read(io.BytesIO(sample["audio"]["bytes"]), dtype="float32")
     return sampling_rate, to_pcm16(samples)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python stst.py FILE... --out DIR`: the files of `save` for each."""
+    import commandline
+
+    parser = commandline.new_tool("Speech -> English speech, text and subtitles.", "sound or video files, or folders of them")
+    parser.add_argument("--voice", choices=typing.get_args(Voice), help="SpeechT5 where it can be had, if not given")
+    parser.add_argument("--transcript", action="store_true", help="also write down what was said; takes about twice as long")
+    options = parser.parse_args(arguments)
+    settings = commandline.settings_of(options)
+
+    def work(file: str, name: str, report: commandline.Report) -> list[Path]:
+        for cascade in stream(file, options.voice, settings, with_transcript=options.transcript):
+            done = cascade.heard_seconds + cascade.transcribed_seconds
+            report(done / cascade.audio_seconds / (2 if options.transcript else 1))
+        return save(cascade, options.out, name)
+
+    return commandline.run(options.inputs, options.out, SUFFIXES, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

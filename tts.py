@@ -8,11 +8,17 @@ Knows: how long a text each voice takes at once, and how long speech can last. D
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+import typing
 import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+import soundfile
 
 from audio import SAMPLING_RATE, to_pcm16
 from checkpoints import Settings, SpeechT5, find_voice, load_embedded_voice, load_speecht5
@@ -158,3 +164,37 @@ def _cut(window: str, max_characters: int) -> int:
         if ends:
             return ends[-1]
     return max_characters
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python tts.py TEXT... --out DIR`: NAME.wav of each text file, text.wav of a text given as it is."""
+    import commandline
+
+    parser = commandline.new_tool("English text -> speech.", "text files, folders of them (*.txt), or texts as they are, in quotes")
+    parser.add_argument("--voice", choices=typing.get_args(Voice), help="SpeechT5 where it can be had, if not given")
+    options = parser.parse_args(arguments)
+    settings = commandline.settings_of(options)
+
+    def work(file: str, name: str, report: commandline.Report) -> list[Path]:
+        sampling_rate, speech = synthesise(_read(file), options.voice, settings)
+        path: Path = options.out / f"{name}.wav"
+        soundfile.write(path, speech, sampling_rate, subtype="PCM_16")
+        return [path]
+
+    return commandline.run(options.inputs, options.out, ("txt",), work)
+
+
+def _read(file: str) -> str:
+    """A file's text, or, where there is no such file, the text itself."""
+    if not os.path.isfile(file[:1000]):
+        if re.fullmatch(r"\S+\.\w{1,4}", file):
+            raise TextError(f"There is no file {file}. Choose another, or give a sentence.")
+        return file
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TextError(f"{Path(file).name} is not text in UTF-8. Save it as that, and try again.") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -19,6 +19,7 @@ from gradio_client.exceptions import AppError
 
 import app
 import captions
+import commandline
 import visitors
 from audio import SAMPLING_RATE, load_audio, to_pcm16
 from checkpoints import Settings
@@ -300,7 +301,7 @@ def test_flags_win_over_the_environment_and_both_over_the_defaults(monkeypatch: 
 
 def test_every_choice_has_a_line_of_help() -> None:
     text = subprocess.run([sys.executable, "app.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for choice in app.HELP:
+    for choice in commandline.HELP:
         assert "--" + choice.replace("_", "-") in text
 
 

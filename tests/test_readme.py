@@ -7,6 +7,7 @@ import re
 
 import app
 import checkpoints
+import commandline
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,7 +34,7 @@ def test_every_function_and_test_of_the_table_exists() -> None:
 
 def test_every_flag_it_names_is_one_and_has_the_default_it_says() -> None:
     flags = set(re.findall(r"--[a-z][a-z-]+", "".join(re.findall(r"^\| `--.*$", README, re.MULTILINE))))
-    assert flags == {"--" + name.replace("_", "-") for name in [*app.HELP, "host", "port", "share", "auth", "max_upload"]}
+    assert flags == {"--" + name.replace("_", "-") for name in [*commandline.HELP, "host", "port", "share", "auth", "max_upload"]}
     settings = checkpoints.Settings()
     assert f"| `--asr-checkpoint` | `{settings.asr_checkpoint}` |" in README
     assert f"| `--translation-checkpoint` | `{settings.translation_checkpoint}` |" in README
