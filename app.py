@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import gradio as gr
 
@@ -54,7 +54,11 @@ DETECT = "detect"
 LANGUAGE_CHOICES = [("Detect", DETECT), *((language.title(), language) for language in asr.LANGUAGES)]
 SPEECH_TO_SPEECH_TABS: list[tuple[str, Literal["microphone", "upload"]]] = [("Microphone", "microphone"), ("Audio File", "upload")]
 TASK_CHOICES = [("Transcribe", "transcribe"), ("Translate to English", "translate")]
-VOICE_CHOICES = [("SpeechT5", "SpeechT5"), ("Embedded voice", "embedded")]
+VOICE_CHOICES = [
+    ("SpeechT5 in the course's voice", "SpeechT5"),
+    *((f"SpeechT5 as {speaker}: {who}", speaker) for speaker, who in checkpoints.SPEAKERS.items()),
+    ("Embedded voice", "embedded"),
+]
 
 
 # --- what a person reads when something goes wrong ----------------------------------------------------------------
@@ -186,7 +190,11 @@ class Page:
                     self.speech_to_speech_tab()
             languages = [dropdown for _, dropdown in self.languages]
             outputs = [*(markdown for _, markdown in self.sources), *languages, *self.voices, *self.examples]
-            demo.load(self.prepare, None, outputs, api_visibility="private", show_progress="hidden")
+            remembered = gr.BrowserState(storage_key="speech-voice", secret="not one")  # any that outlasts a restart
+            demo.load(self.prepare, remembered, outputs, api_visibility="private", show_progress="hidden")
+            for voice in self.voices:  # chosen on one tab, it is chosen on all
+                chosen = f"(voice) => Array({len(self.voices) + 1}).fill(voice)"
+                voice.input(None, voice, [remembered, *self.voices], js=chosen, queue=False, api_visibility="private")
             demo.unload(self.leave)
         return demo
 
@@ -198,7 +206,7 @@ class Page:
     def leave(self, request: gr.Request) -> None:
         self.visitors.leave(request.session_hash)
 
-    def prepare(self) -> list[Any]:
+    def prepare(self, voice: str | None = None) -> list[Any]:
         """Tells, once a page is up, which weights there are: finding out asks the Hub, but loads nothing."""
         find: dict[str, Callable[[], checkpoints.Source]] = {
             "asr": lambda: checkpoints.find_whisper(self.settings.asr_checkpoint),
@@ -219,7 +227,7 @@ class Page:
         return [
             *[sentences[role] for role, _ in self.sources],
             *[gr.update(visible=not multilingual.isdisjoint(roles)) for roles, _ in self.languages],
-            *[gr.update(visible=both_voices, value="SpeechT5" if both_voices else None) for _ in self.voices],
+            *[gr.update(visible=both_voices, value=(voice or "SpeechT5") if both_voices else None) for _ in self.voices],
             *[gr.update(visible=example) for _ in self.examples],
         ]
 
@@ -230,7 +238,7 @@ class Page:
 
     def load_voice(self, voice: tts.Voice, progress: gr.Progress) -> None:
         progress(0, desc="Loading the voice")
-        if voice == "SpeechT5":
+        if voice != "embedded":
             checkpoints.load_speecht5(self.settings, lambda fraction, what: progress(fraction, desc=what))
         else:
             checkpoints.load_embedded_voice()
@@ -255,7 +263,7 @@ class Page:
         return tts.synthesise(text, chosen, self.settings)
 
     def chosen_voice(self, voice: str | None) -> tts.Voice:
-        return "embedded" if voice == "embedded" else "SpeechT5" if voice else tts.default_voice(self.settings)
+        return cast(tts.Voice, voice) if voice else tts.default_voice(self.settings)
 
     def cascade(self, audio: str | None, voice: str | None, progress: gr.Progress, **how: Any) -> Iterator[stst.Cascade]:
         """The cascade, sentence by sentence, once everything is loaded."""
@@ -570,14 +578,14 @@ class Page:
             cancelled = self.visitor(request).streams.get(source)
             if cancelled is not None:
                 cancelled.set()
-            return SILENCE
+            return SILENCE, "Cancelled. What is done is put together.", gr.Button(interactive=False)
 
         started = button.click(
             plainly(run), [audio, voice, with_transcript], outputs, show_progress_on=status, api_visibility="private", **MODEL
         )
         for ended in (started.success, started.failure):
             ended(lambda: gr.Button(interactive=False), None, cancel, queue=False, **PRIVATE)
-        cancel.click(stop, None, player, queue=False, **PRIVATE)
+        cancel.click(stop, None, [player, status, cancel], queue=False, **PRIVATE)
 
     def speech_to_speech_endpoint(self) -> None:
         """The same for programs, in one piece: a file in, speech and its text out."""

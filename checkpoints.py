@@ -71,6 +71,16 @@ PINNED_REVISIONS = {
 MODEL_FILES = ("*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors")
 SPEECHT5_FILES = (*MODEL_FILES, "pytorch_model.bin")  # on the Hub SpeechT5 has no safetensors of its own
 X_VECTOR_FILES = ("*.parquet",)
+# The speakers of the CMU ARCTIC recordings, by the names that the x-vector table's rows hold.
+SPEAKERS = {
+    "awb": "Scottish English, male",
+    "bdl": "US English, male",
+    "clb": "US English, female",
+    "jmk": "Canadian English, male",
+    "ksp": "Indian English, male",
+    "rms": "US English, male",
+    "slt": "US English, female",
+}
 HUB_TIMEOUT = 3.0  # seconds; a Hub that has not answered by then is out of reach
 
 Report = Callable[[float, str], None]  # told (fraction done from 0 to 1, what is being done)
@@ -542,26 +552,46 @@ def load_speecht5(settings: Settings, report: Report | None = None) -> SpeechT5:
             SpeechT5Processor.from_pretrained(folder),
             SpeechT5ForTextToSpeech.from_pretrained(folder, dtype=dtype).to(device).eval(),
             SpeechT5HifiGan.from_pretrained(vocoder, dtype=dtype).to(device).eval(),
-            _x_vector(settings, report).to(device=device, dtype=dtype),
+            load_x_vector(settings, report=report),
         )
 
     key = ("speecht5", settings.tts_checkpoint, settings.vocoder_checkpoint, settings.x_vectors, settings.x_vector_index)
     return _once((*key, device, dtype), load)
 
 
-def _x_vector(settings: Settings, report: Report | None) -> torch.Tensor:
-    """One speaker embedding, (1, 512), out of the table as the course reads it."""
-    import torch
-    from datasets import load_dataset
+def load_x_vector(settings: Settings, speaker: str | None = None, report: Report | None = None) -> torch.Tensor:
+    """A speaker's embedding, (1, 512), on SpeechT5's device, out of the table as the course reads it; read on the first call.
 
-    folder = _folder(_find(settings.x_vectors, X_VECTOR_FILES, None, "dataset"), X_VECTOR_FILES, report, "dataset")
-    files = sorted(str(file) for file in folder.rglob("*.parquet"))
-    embeddings_dataset = load_dataset("parquet", data_files={"validation": files}, split="validation")
-    if not 0 <= settings.x_vector_index < len(embeddings_dataset):
-        raise CheckpointError(
-            f"The x-vector table has {len(embeddings_dataset)} speakers' recordings; {settings.x_vector_index} is not among them."
-        )
-    return torch.tensor(embeddings_dataset[settings.x_vector_index]["xvector"]).unsqueeze(0)
+    Args:
+        speaker: one of `SPEAKERS`; None is row `settings.x_vector_index`. Of the rows of a speaker it is that one, too, if
+            it is among them, else the one nearest to their mean: the speaker's most usual voice.
+
+    Raises:
+        CheckpointError: the table cannot be had, or holds no such row or speaker.
+    """
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.dtype, device)
+
+    def load() -> torch.Tensor:
+        import torch
+        from datasets import load_dataset
+
+        folder = _folder(_find(settings.x_vectors, X_VECTOR_FILES, None, "dataset"), X_VECTOR_FILES, report, "dataset")
+        files = sorted(str(file) for file in folder.rglob("*.parquet"))
+        embeddings_dataset = load_dataset("parquet", data_files={"validation": files}, split="validation")
+        row = settings.x_vector_index
+        if not 0 <= row < len(embeddings_dataset):
+            raise CheckpointError(f"The x-vector table has {len(embeddings_dataset)} speakers' recordings; {row} is not among them.")
+        if speaker is not None:
+            rows = [index for index, name in enumerate(embeddings_dataset["filename"]) if f"cmu_us_{speaker}_arctic" in name]
+            if not rows:
+                raise CheckpointError(f"The x-vector table {settings.x_vectors} has no recording of {speaker}. Choose another voice.")
+            if row not in rows:
+                x_vectors = np.array(embeddings_dataset.select(rows)["xvector"])
+                row = rows[int(np.linalg.norm(x_vectors - x_vectors.mean(0), axis=1).argmin())]
+        return torch.tensor(embeddings_dataset[row]["xvector"]).unsqueeze(0).to(device=device, dtype=dtype)
+
+    return _once(("x-vector", settings.x_vectors, settings.x_vector_index, speaker, device, dtype), load)
 
 
 def load_embedded_voice() -> Hibari:

@@ -137,8 +137,13 @@ class Options:
     temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough; a single one is final
     padding_seconds: float | None = PADDING_SECONDS  # silence after the audio; None always hears 30 s
     windows_at_once: int = WINDOWS_AT_ONCE  # through encoder and decoder together; 1 has the first text soonest
-    stopped: Callable[[], bool] = lambda: False  # asked at every step; once it says so, decoding raises `Stopped`
+    stopped: Callable[[], bool] = lambda: False  # asked at every layer and step; once it says so, decoding raises `Stopped`
     engine: Engine = "fast"  # "pipeline" is the tutorial's own call: plain text, none of the fields above but task and language
+
+    def check(self) -> None:
+        """Raises `Stopped` once nobody wants the text any more."""
+        if self.stopped():
+            raise Stopped
 
 
 @dataclass(frozen=True)
@@ -258,8 +263,7 @@ def _generate(
     # 2. One token after another until every window has ended.
     fastest, began = float("inf"), time.perf_counter()
     for step in range(budget):
-        if options.stopped():
-            raise Stopped
+        options.check()
         logits = fast_whisper.vocabulary(state[:, -1]).float() + fast_whisper.suppress
         if step == 0 and not forced:
             logits += fast_whisper.suppress_first
@@ -456,14 +460,14 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
         padding = options.padding_seconds
         if padding is not None:
             padding = max(padding, (SHORTEST_TO_DETECT_SECONDS if options.language is None else SHORTEST_SECONDS) - seconds)
-        heard = encode(fast_whisper, waveforms, padding)
+        heard = encode(fast_whisper, waveforms, padding, options.check)
     with threads(min(n_threads, STEP_THREADS)):
         # 2. Ask.
         language = options.language
         if language is None:
             language, probability = _detect_language(fast_whisper, heard.window(0))
             if probability < LANGUAGE_PROBABILITY and padding is not None:
-                language, _ = _detect_language(fast_whisper, encode(fast_whisper, waveforms[:1], None))
+                language, _ = _detect_language(fast_whisper, encode(fast_whisper, waveforms[:1], None, options.check))
         prefix, prompt = _prompt(fast_whisper, language, options)
         budget = min(MIN_TOKENS + round(TOKENS_PER_SECOND * seconds), options.max_new_tokens or fast_whisper.n_positions)
 
@@ -501,7 +505,7 @@ def _ask_again(
     if options.padding_seconds is not None:
         n_threads = free_threads()
         with threads(n_threads):
-            heard = encode(fast_whisper, [waveform], None)
+            heard = encode(fast_whisper, [waveform], None, options.check)
         torch.set_num_threads(min(n_threads, STEP_THREADS))
         temperatures = options.temperatures
     for temperature in temperatures:

@@ -342,8 +342,13 @@ def log_mel(fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], n_sample
     return torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8).add_(4).div_(4)
 
 
-def encode(fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], padding_seconds: float | None) -> Heard:
-    """Waveforms of at most 30 s each, all padded to the longest and `padding_seconds` of silence."""
+def encode(
+    fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], padding_seconds: float | None, check: Callable[[], None] = lambda: None
+) -> Heard:
+    """Waveforms of at most 30 s each, all padded to the longest and `padding_seconds` of silence.
+
+    `check` is called before each layer, and ends it all by raising.
+    """
     # 1. As little silence as may be, in whole encoder positions.
     n_samples = int(WINDOW_SECONDS * SAMPLING_RATE)
     if padding_seconds is not None:
@@ -356,6 +361,7 @@ def encode(fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], padding_s
     x = x.transpose(1, 2) + fast_whisper.encoder_positions[: x.shape[2]]
     # 3. The layers.
     for layer in fast_whisper.encoder_layers:
+        check()
         q, k, v = _heads(layer.qkv(layer.attention_norm(x)), 3, fast_whisper.n_heads)
         x = x + layer.attention_out(_merged(_encoder_attention(q, k, v)))
         x = x + layer.fc2(F.gelu(layer.fc1(layer.mlp_norm(x))))

@@ -21,13 +21,13 @@ import numpy as np
 import soundfile
 
 from audio import SAMPLING_RATE, to_pcm16
-from checkpoints import Settings, SpeechT5, find_voice, load_embedded_voice, load_speecht5
+from checkpoints import Settings, SpeechT5, find_voice, load_embedded_voice, load_speecht5, load_x_vector
 from spoken import in_alphabet, spoken_english
 
 if TYPE_CHECKING:
     import torch
 
-Voice = Literal["SpeechT5", "embedded"]
+Voice = Literal["SpeechT5", "awb", "bdl", "clb", "jmk", "ksp", "rms", "slt", "embedded"]
 
 # SpeechT5's encoder has 600 positions for text, one a character, and dies past them; well under, it also speaks better.
 MAX_PIECE = 300  # characters
@@ -57,7 +57,8 @@ def synthesise(text: str, voice: Voice | None = None, settings: Settings = Setti
 
     Args:
         text: English as it is written, of any length up to `settings.max_characters`.
-        voice: "SpeechT5" (16 kHz) as in the course, or "embedded" (24 kHz); None is SpeechT5 where it can be had.
+        voice: "SpeechT5" (16 kHz) as in the course, the same model with the voice of one of `checkpoints.SPEAKERS`, or
+            "embedded" (24 kHz); None is SpeechT5 where it can be had.
 
     Returns:
         (sampling_rate in Hz, int16 of shape (n_samples,)), as Gradio plays it.
@@ -68,11 +69,13 @@ def synthesise(text: str, voice: Voice | None = None, settings: Settings = Setti
     """
     check_text(text, settings)
     text = spoken_english(text)
-    if (voice or default_voice(settings)) == "SpeechT5":
+    voice = voice or default_voice(settings)
+    if voice != "embedded":
         speecht5 = load_speecht5(settings)
+        x_vector = speecht5.x_vector if voice == "SpeechT5" else load_x_vector(settings, voice)
         known = {token for token in speecht5.processor.tokenizer.get_vocab() if len(token) == 1}
         pieces = split_text(in_alphabet(text, known | {" ", "\n"}))
-        return SAMPLING_RATE, to_pcm16(_join(pieces, _speecht5(pieces, speecht5, settings), SAMPLING_RATE))
+        return SAMPLING_RATE, to_pcm16(_join(pieces, _speecht5(pieces, speecht5, x_vector, settings), SAMPLING_RATE))
     hibari = load_embedded_voice()
     pieces = split_text(text)
     return hibari.sample_rate, to_pcm16(_join(pieces, [hibari(piece.text) for piece in pieces], hibari.sample_rate))
@@ -93,7 +96,7 @@ def default_voice(settings: Settings) -> Voice:
     return "embedded" if find_voice(settings).kind == "embedded" else "SpeechT5"
 
 
-def _speecht5(pieces: list[Piece], speecht5: SpeechT5, settings: Settings) -> list[np.ndarray]:
+def _speecht5(pieces: list[Piece], speecht5: SpeechT5, x_vector: torch.Tensor, settings: Settings) -> list[np.ndarray]:
     """The course's `synthesise` of each piece: float32, (n_samples,), 16 kHz."""
     if settings.engine == "fast" and speecht5.model.device.type == "cpu" and str(speecht5.model.dtype) == "torch.float32":
         import fast_speecht5
@@ -101,11 +104,11 @@ def _speecht5(pieces: list[Piece], speecht5: SpeechT5, settings: Settings) -> li
         prepared = fast_speecht5.fast(speecht5)
 
         def speak(sentences: list[torch.Tensor]) -> list[np.ndarray]:
-            return fast_speecht5.generate_speech(prepared, sentences, speecht5.x_vector)
+            return fast_speecht5.generate_speech(prepared, sentences, x_vector)
     else:
 
         def speak(sentences: list[torch.Tensor]) -> list[np.ndarray]:
-            return [_generate_speech(speecht5, input_ids) for input_ids in sentences]
+            return [_generate_speech(speecht5, input_ids, x_vector) for input_ids in sentences]
 
     input_ids = [speecht5.processor(text=piece.text, return_tensors="pt")["input_ids"] for piece in pieces]
     spoken: list[np.ndarray] = []
@@ -130,13 +133,13 @@ def _join(pieces: list[Piece], spoken: list[np.ndarray], sampling_rate: int) -> 
     return np.concatenate(parts[:-1]) if parts else np.zeros(0, np.float32)
 
 
-def _generate_speech(speecht5: SpeechT5, input_ids: torch.Tensor) -> np.ndarray:
+def _generate_speech(speecht5: SpeechT5, input_ids: torch.Tensor, x_vector: torch.Tensor) -> np.ndarray:
     """The course's own call."""
     import torch
 
     with torch.inference_mode():
         device = speecht5.model.device
-        speech = speecht5.model.generate_speech(input_ids.to(device), speecht5.x_vector, vocoder=speecht5.vocoder)
+        speech = speecht5.model.generate_speech(input_ids.to(device), x_vector, vocoder=speecht5.vocoder)
         return speech.float().cpu().numpy()
 
 

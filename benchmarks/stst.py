@@ -9,6 +9,7 @@ second between, over and over, to as long a recording as they need. The voice is
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import threading
 import time
@@ -45,7 +46,7 @@ def first(found: list[Clip]) -> None:
     steps = list(timed(italian(found, 60)))
     soonest, whole = steps[0][0], steps[-1][0]
     spoken = [(seconds, len(cascade.speech) / cascade.sampling_rate) for seconds, cascade in steps]
-    waited = max(0.0, *(after - soonest - speech for (_, speech), (after, _) in zip(spoken, spoken[1:], strict=False)))
+    waited = max(0.0, *(after - soonest - speech for (_, speech), (after, _) in itertools.pairwise(spoken)))
     print(f"first sound after {soonest:.2f} s of {whole:.2f} s: {soonest / whole:.2f} of the whole; load {os.getloadavg()[0]:.1f}")
     print(f"whoever listens from the first sound on waits {waited:.2f} s for a later one")
 
@@ -83,8 +84,8 @@ def resident() -> float:
 
 def memory(found: list[Clip]) -> None:
     """Five minutes to their end, and what they hold on to."""
-    held = []
-    for seconds, cascade in timed(italian(found, 300)):
+    held, seconds = [], 0.0
+    for seconds, cascade in timed(italian(found, 300)):  # noqa: B007
         held.append((cascade.heard_seconds, resident()))
     print(f"300 s in {seconds:.0f} s, {len(cascade.sentences)} sentences, load {os.getloadavg()[0]:.1f}")
     for minute in range(1, 6):
@@ -104,7 +105,7 @@ def cancel(found: list[Clip]) -> None:
 
         timer = threading.Timer(after, stop)
         timer.start()
-        done = [cascade for cascade in stst.stream(recording, settings=SETTINGS, stopped=stopped.is_set)]
+        done = list(stst.stream(recording, settings=SETTINGS, stopped=stopped.is_set))
         took = time.perf_counter() - told[0]
         timer.cancel()
         if told[0]:

@@ -185,9 +185,10 @@ def x_vector(row: int) -> np.ndarray:
 def save_x_vectors(folder: Path, rows: int = X_VECTOR_ROWS) -> Path:
     """The x-vector table, as the dataset regisss/cmu-arctic-xvectors holds it."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
+    speakers = sorted(checkpoints.SPEAKERS)  # one after another, as many recordings each
     table = pa.table(
         {
-            "filename": [f"cmu_us_slt_arctic-wav-arctic_{row:05d}" for row in range(rows)],
+            "filename": [f"cmu_us_{speakers[len(speakers) * row // rows]}_arctic-wav-arctic_{row:05d}" for row in range(rows)],
             "xvector": pa.array([x_vector(row) for row in range(rows)], pa.list_(pa.float32())),
         }
     )

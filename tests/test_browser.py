@@ -14,6 +14,8 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from audio import SAMPLING_RATE, load_audio
+from tests import small_checkpoints
+from tests.conftest import start_app
 from tests.measures import word_error_rate
 from tests.sounds import BONJOUR, COUNTING, PARAGRAPH, QUICK_BROWN_FOX, chirp, spoken, write
 
@@ -258,3 +260,31 @@ def test_two_browsers_never_see_a_word_of_each_other(browse: Browse, app_url: st
         tab(other, "Streaming, accumulated")
         assert "fox" not in other.inner_text("body").lower()
         assert [box.input_value() for box in other.locator("textarea").all()] == [""] * other.locator("textarea").count()
+
+
+def test_a_chosen_voice_is_chosen_on_every_tab_and_after_a_reload(tmp_path: Path) -> None:
+    folders = {
+        "--tts-checkpoint": small_checkpoints.save_speecht5(tmp_path / "speecht5"),
+        "--vocoder-checkpoint": small_checkpoints.save_vocoder(tmp_path / "vocoder"),
+        "--x-vectors": small_checkpoints.save_x_vectors(tmp_path / "x-vectors", 20),
+    }
+    process, url = start_app(*(str(part) for pair in folders.items() for part in pair), "--x-vector-index", "7")
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+            page = browser.new_page()
+            page.goto(url)
+            tab(page, "Text to speech")
+            voice = page.get_by_label("Voice").locator("visible=true")
+            expect(voice).to_have_value("SpeechT5 in the course's voice", timeout=60_000)
+            voice.click()
+            page.get_by_role("option", name="SpeechT5 as bdl: US English, male").click()
+            tab(page, "Speech-to-speech translation", "Audio File")
+            expect(voice).to_have_value("SpeechT5 as bdl: US English, male")
+            page.reload()
+            tab(page, "Text to speech")
+            expect(voice).to_have_value("SpeechT5 as bdl: US English, male", timeout=60_000)
+            browser.close()
+    finally:
+        process.terminate()
+        process.wait(timeout=30)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import typing
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,45 @@ def test_speecht5_dies_past_its_600_positions(speecht5: Settings) -> None:
     inputs = loaded.processor(text=LONG_TEXT, return_tensors="pt")
     with pytest.raises(RuntimeError, match="600"):
         loaded.model.generate_speech(inputs["input_ids"], loaded.x_vector, vocoder=loaded.vocoder)
+
+
+def test_a_speaker_is_found_in_the_table_by_name(speecht5: Settings) -> None:
+    rows = {speaker: [row for row in range(ROWS) if 7 * row // ROWS == index] for index, speaker in enumerate(checkpoints.SPEAKERS)}
+    for speaker in checkpoints.SPEAKERS:
+        x_vector = checkpoints.load_x_vector(speecht5, speaker)
+        assert x_vector.shape == (1, 512)
+        matching = [row for row in range(ROWS) if np.array_equal(x_vector[0], small_checkpoints.x_vector(row))]
+        assert len(matching) == 1
+        assert matching[0] in rows[speaker]
+    # The course's row is the voice of the speaker to whom it belongs.
+    assert torch.equal(checkpoints.load_x_vector(speecht5, "clb"), load_speecht5(speecht5).x_vector)
+
+
+def test_a_speaker_is_its_most_usual_recording(speecht5: Settings) -> None:
+    spoken = np.stack([small_checkpoints.x_vector(row) for row in range(ROWS) if 7 * row // ROWS == 1])
+    usual = spoken[np.linalg.norm(spoken - spoken.mean(0), axis=1).argmin()]
+    assert np.array_equal(checkpoints.load_x_vector(speecht5, "bdl")[0], usual)
+
+
+def test_a_table_without_a_speaker_says_so(speecht5: Settings, tmp_path: Path) -> None:
+    table = replace(speecht5, x_vectors=str(small_checkpoints.save_x_vectors(tmp_path, 1)), x_vector_index=0)
+    assert checkpoints.load_x_vector(table, "awb").shape == (1, 512)
+    with pytest.raises(CheckpointError, match=r"no recording of slt\. Choose another voice"):
+        synthesise("Hello there.", "slt", table)
+
+
+@pytest.mark.parametrize("engine", ["fast", "pipeline"])
+def test_another_speaker_sounds_different_and_shares_the_model(speecht5: Settings, engine: Engine) -> None:
+    chosen, spoken = replace(speecht5, engine=engine), []
+    for voice in ("clb", "bdl"):
+        torch.manual_seed(0)
+        spoken.append(synthesise("Hello there.", voice, chosen)[1])  # type: ignore[arg-type]
+    assert not np.array_equal(*spoken)
+    assert len([key for key in checkpoints._loaded if isinstance(key, tuple) and key[0] == "speecht5" and chosen.x_vectors in key]) == 1
+
+
+def test_every_speaker_is_a_voice() -> None:
+    assert set(typing.get_args(tts.Voice)) == {"SpeechT5", "embedded", *checkpoints.SPEAKERS}
 
 
 @pytest.mark.parametrize("engine", ["fast", "pipeline"])
