@@ -49,7 +49,7 @@ def use_fake(patch: pytest.MonkeyPatch) -> SimpleNamespace:
             words.append(Word(f" w{number}", float(at[0]), float(at[-1]), 1.0, (int(number),)))
         prefix = list(options.prefix)
         assert [word.tokens[0] for word in words][: len(prefix)] == prefix, "the prefix is what the window begins with"
-        return Decoded("".join(word.text for word in words[len(prefix) :]), (), "en", tuple(words))
+        return Decoded("".join(word.text for word in words[len(prefix) :]), words=tuple(words))
 
     def detect(waveform: np.ndarray) -> np.ndarray:
         frames = waveform[: len(waveform) // live.FRAME * live.FRAME].reshape(-1, live.FRAME)
