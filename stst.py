@@ -165,13 +165,14 @@ def stream(
     words: list[Timed] = []  # of a sentence that has not ended yet
     try:
         translated = _translated(whisper, waveform, settings, stopped)
-        while cascade.heard_seconds < cascade.audio_seconds:
+        begin = 0.0
+        while begin < cascade.audio_seconds:
             # 1. Translate a window.
             with clock("translating"):
                 window = next(translated)
             # 2. Speak its sentences. The last one goes on in the next window, perhaps.
             is_last = window.end >= cascade.audio_seconds
-            sentences, words = cut_sentences(words, _timed(window, cascade.heard_seconds), is_last)
+            sentences, words = cut_sentences(words, _timed(window, begin), is_last)
             for sentence in sentences:
                 if stopped():
                     return
@@ -184,16 +185,18 @@ def stream(
                     speech = np.concatenate([np.zeros(round(SENTENCE_PAUSE * sampling_rate), np.int16), speech])
                 cascade = replace(
                     cascade,
+                    heard_seconds=sentence.end,
                     language=window.language,
                     sentences=(*cascade.sentences, Sentence(*sentence, speech)),
                     sampling_rate=sampling_rate,
                     seconds=dict(spent),
                 )
                 yield cascade
-            cascade = replace(cascade, language=window.language, heard_seconds=window.end, seconds=dict(spent))
+            if is_last and not cascade.sentences:
+                raise NoSpeechError
+            begin = window.end
+            cascade = replace(cascade, heard_seconds=begin, seconds=dict(spent))
             yield cascade
-        if not cascade.sentences:
-            raise NoSpeechError
         # 3. Write down what was said.
         transcribed = _windows(whisper, waveform, settings, stopped, task="transcribe", language=cascade.language or None)
         while with_transcript and cascade.transcribed_seconds < cascade.audio_seconds:

@@ -217,6 +217,7 @@ def test_a_stage_that_fails_says_so_and_the_next_run_works(browse: Browse, tmp_p
         toast = page.locator(".toast-body")
         expect(toast).to_contain_text("No speech was heard.", timeout=120_000)
         assert "Traceback" not in page.inner_text("body")
+        page.wait_for_timeout(500)  # it slides in
         page.screenshot(path=SCREENSHOTS / "speech-to-speech-failed.png")
         toast.get_by_label("Close").click()
         expect(page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")).to_be_disabled()
