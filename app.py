@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 STREAM_EVERY = 0.5  # seconds of sound in a chunk; below that, Gradio loses and reorders chunks
 IN_FLIGHT_SECONDS = 5.0  # after Stop, chunks that the page has sent are waited for that long
+# As tall as its text, within limits; beyond them the newest words stay in sight unless somebody scrolls up.
+LIVE = """<div style="display: flex; flex-direction: column-reverse; min-height: 6em; max-height: 14em; overflow-y: auto">
+<div style="margin-bottom: auto; font-size: var(--text-lg)">${value}</div></div>"""
 PARTIAL = "opacity: 0.6"  # words that may still change
 LOADING_SECONDS = 2.5  # captions of which there are none by then wait for the weights
 BUSY_SECONDS = 5.0  # captions that are further behind than this say why
@@ -45,7 +48,8 @@ HEAD = f"<script>{Path(__file__).with_name('microphone.js').read_text(encoding='
 PLAYER = Path(__file__).with_name("player.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden>Pause</button> <span></span>'
 SILENCE = {"index": 0, "rate": 0, "pcm": ""}  # what the player is given to be quiet
-CLOCK_SECONDS = 2.0
+CLOCK_SECONDS = 2.0  # between two looks at how far the captions are
+# A screen reader reads what is new when it has time.
 POLITE = "element.setAttribute('aria-live', 'polite'); element.setAttribute('aria-atomic', 'false')"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}  # whatever runs a model; the decodes take turns inside
@@ -108,7 +112,7 @@ def captions_html(stream: Captioned) -> str:
     pieces = [html.escape(piece) for piece in SENTENCE.findall(committed)]
     sentences = "".join(f"<span>{piece}</span>" for piece in pieces)
     partial = f'<span class="partial" aria-hidden="true" style="{PARTIAL}">{html.escape(stream.captions.partial)}</span>'
-    return f'<div style="font-size: var(--text-lg)">{sentences}{partial}</div>'
+    return sentences + partial
 
 
 def captions_status(stream: Captioned) -> str:
@@ -398,7 +402,7 @@ class Page:
         with gr.Accordion("Choices", open=False):
             task = gr.Radio(TASK_CHOICES, value="transcribe", label="Task")
             language = self.language(DETECT, "asr", "translation")
-        live = gr.HTML(elem_id="live-captions", container=True, min_height=120, max_height=420, autoscroll=True, js_on_load=POLITE)
+        live = gr.HTML(elem_id="live-captions", html_template=LIVE, container=True, js_on_load=POLITE)
         text = gr.Textbox(label="Captions", lines=4, max_lines=20, buttons=["copy"], elem_id="text-captions", visible=False)
         status = gr.Markdown(elem_id="status-captions")
         with gr.Row(visible=False) as files:
