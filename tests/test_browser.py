@@ -192,7 +192,9 @@ def test_an_upload_is_heard_before_it_is_finished_and_without_a_gap(browse: Brow
         assert "Glue the sheet to the dark blue background." in page.locator("#transcript-upload textarea").input_value()
         # One piece after another, but for where this machine was too slow to make the next one in time.
         made = player.locator("[data-made]").evaluate("element => element.dataset")
-        (minutes, seconds) = page.locator("#speech-upload time").last.inner_text().split(":")
+        duration = page.locator("#speech-upload time").last
+        expect(duration).not_to_have_text("0:00", timeout=30_000)
+        (minutes, seconds) = duration.inner_text().split(":")
         assert float(made["made"]) - float(made["silence"]) == pytest.approx(60 * int(minutes) + int(seconds), abs=1.1)
         for file in ["long.wav", *(f"long.{kind}.{suffix}" for kind in ("translation", "transcript") for suffix in ("txt", "srt", "vtt"))]:
             expect(page.get_by_role("cell", name=file, exact=True)).to_be_visible()
