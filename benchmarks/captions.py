@@ -181,7 +181,7 @@ def plot(folder: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    waveform = speech(folder, 1.5)
+    waveform = speech(folder, 0.75)
     lags = {
         "accumulated: all of it, every time": _lags(waveform, asr.Accumulated, asr.decode_accumulated),
         "chunk only: each piece once": _lags(waveform, asr.ChunkOnly, asr.decode_chunk),
