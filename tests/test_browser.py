@@ -101,6 +101,8 @@ def test_streaming_from_the_microphone(browse: Browse, title: str, name: str, fe
         else:
             time.sleep(3)
         assert len(words_of(FOX) & words_of(shown_text(page, name))) >= fewest
+        if name == "accumulated":
+            assert word_error_rate(FOX, shown_text(page, name)) <= 0.12
         # Record again: it starts clean, and nobody speaks now that the file has been played.
         page.get_by_role("button", name="Record", exact=True).locator("visible=true").click()
         expect(page.locator(f"#text-{name} textarea")).to_have_value("")
