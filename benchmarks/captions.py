@@ -182,6 +182,7 @@ def plot(folder: Path) -> None:
     from matplotlib import pyplot
 
     waveform = speech(folder, 0.75)
+    stream(waveform[: 2 * SAMPLING_RATE])  # loaded and warm
     lags = {
         "accumulated: all of it, every time": _lags(waveform, asr.Accumulated, asr.decode_accumulated),
         "chunk only: each piece once": _lags(waveform, asr.ChunkOnly, asr.decode_chunk),
