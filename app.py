@@ -29,7 +29,7 @@ import commandline
 import stst
 import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16
-from checkpoints import CheckpointError, Settings
+from checkpoints import Settings, language_name
 from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, Sent, StreamingMode, Visitor, Visitors, decode_captions
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def captions_status(stream: Captioned) -> str:
     if captions is not None and not captions.hears_speech and not stream.is_over:
         parts.append("No speech is heard.")
     elif captions is not None and captions.heard_language is not None:
-        parts.append(f"Language heard: {_language_name(captions.heard_language)}.")
+        parts.append(f"Language heard: {language_name(captions.heard_language)}.")
     if stream.recording.is_full:
         parts.append("Too much waits to be decoded, and no more is recorded: press Stop.")
     elif captions is None and behind > LOADING_SECONDS:
@@ -152,7 +152,7 @@ def _with_times(parts: Sequence[stst.Sentence | stst.Timed]) -> str:
 
 def _report(cascade: stst.Cascade) -> str:
     """What has been done so far, and how long each stage took, in one line."""
-    language = f"{_language_name(cascade.language)}. " if cascade.language else ""
+    language = f"{language_name(cascade.language)}. " if cascade.language else ""
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in cascade.seconds.items())
     factor = f", {cascade.real_time_factor:.2f} s per second of audio" if cascade.heard_seconds else ""
     return f"{language}{cascade.heard_seconds:.0f} of {cascade.audio_seconds:.0f} s: {stages}{factor}."
@@ -170,6 +170,8 @@ class Page:
         self.languages: list[tuple[Sequence[str], gr.Dropdown]] = []  # shown once one of these is known to be multilingual
         self.sources: list[tuple[str, gr.Markdown]] = []  # with what they tell of: "asr", "translation" or "voice"
         self.voices: list[gr.Dropdown] = []
+        self.targets: list[gr.Dropdown] = []
+        self.shortcuts: list[gr.Checkbox] = []
         self.examples: list[gr.Button] = []
 
     def build(self) -> gr.Blocks:
@@ -192,7 +194,14 @@ class Page:
                 with gr.Tab("Speech-to-speech translation"):
                     self.speech_to_speech_tab()
             languages = [dropdown for _, dropdown in self.languages]
-            outputs = [*(markdown for _, markdown in self.sources), *languages, *self.voices, *self.examples]
+            outputs = [
+                *(markdown for _, markdown in self.sources),
+                *languages,
+                *self.voices,
+                *self.targets,
+                *self.shortcuts,
+                *self.examples,
+            ]
             remembered = gr.BrowserState(storage_key="speech-voice", secret="not one")  # any that outlasts a restart
             demo.load(self.prepare, remembered, outputs, api_visibility="private", show_progress="hidden")
             for voice in self.voices:  # chosen on one tab, it is chosen on all
@@ -227,10 +236,13 @@ class Page:
         multilingual = {role for role in ("asr", "translation") if role in found and checkpoints.is_multilingual(found[role])}
         both_voices = "voice" in found and found["voice"].kind != "embedded"
         example = checkpoints.hub_reachable()
+        targets = [(language_name(code), code) for code in stst.targets(self.settings)]
         return [
             *[sentences[role] for role, _ in self.sources],
             *[gr.update(visible=not multilingual.isdisjoint(roles)) for roles, _ in self.languages],
             *[gr.update(visible=both_voices, value=(voice or "SpeechT5") if both_voices else None) for _ in self.voices],
+            *[gr.update(visible=len(targets) > 1, choices=targets, value="en") for _ in self.targets],
+            *[gr.update(visible=len(targets) > 1) for _ in self.shortcuts],
             *[gr.update(visible=example) for _ in self.examples],
         ]
 
@@ -245,6 +257,18 @@ class Page:
             checkpoints.load_speecht5(self.settings, lambda fraction, what: progress(fraction, desc=what))
         else:
             checkpoints.load_embedded_voice()
+
+    def load_target(self, into: str, shortcut: bool, progress: gr.Progress) -> None:
+        """The voice of another language than English, and what translates text into it."""
+
+        def report(fraction: float, what: str) -> None:
+            progress(fraction, desc=what)
+
+        progress(0, desc=f"Loading a voice for {language_name(into)}")
+        checkpoints.load_mms_voice(into, self.settings, report)
+        if not shortcut:
+            progress(0, desc=f"Loading {self.settings.text_translation_checkpoint}")
+            checkpoints.load_text_translator(self.settings, report)
 
     def transcribe(self, audio: str | None, language: str = DETECT, progress: gr.Progress = gr.Progress()) -> str:
         waveform = load_audio(audio, self.settings.max_seconds)  # a mistake is told before anything is loaded
@@ -268,14 +292,21 @@ class Page:
     def chosen_voice(self, voice: str | None) -> tts.Voice:
         return cast(tts.Voice, voice) if voice else tts.default_voice(self.settings)
 
-    def cascade(self, audio: str | None, voice: str | None, progress: gr.Progress, **how: Any) -> Iterator[stst.Cascade]:
+    def cascade(
+        self, audio: str | None, voice: str | None, target: str, shortcut: bool, progress: gr.Progress, **how: Any
+    ) -> Iterator[stst.Cascade]:
         """The cascade, sentence by sentence, once everything is loaded."""
         waveform = load_audio(audio, self.settings.max_seconds)
+        into = checkpoints.language_code(target)
+        stst.check_translates(checkpoints.find_whisper(self.settings.translation_checkpoint), into)
         chosen = self.chosen_voice(voice)
         self.load_whisper(self.settings.translation_checkpoint, progress)
-        self.load_voice(chosen, progress)
+        if into == "en":
+            self.load_voice(chosen, progress)
+        else:
+            self.load_target(into, shortcut, progress)
         progress(0, desc="Translating")
-        for cascade in stst.stream((SAMPLING_RATE, waveform), chosen, self.settings, **how):
+        for cascade in stst.stream((SAMPLING_RATE, waveform), chosen, self.settings, into, shortcut=shortcut, **how):
             if cascade.transcribed_seconds:
                 progress(cascade.transcribed_seconds / cascade.audio_seconds, desc="Writing down what was said")
             else:
@@ -283,9 +314,14 @@ class Page:
             yield cascade
 
     def speech_to_speech_translation(
-        self, audio: str | None, voice: str | None = None, progress: gr.Progress = gr.Progress()
+        self,
+        audio: str | None,
+        voice: str | None = None,
+        target: str = "en",
+        shortcut: bool = False,
+        progress: gr.Progress = gr.Progress(),
     ) -> tuple[Any, str]:
-        *_, cascade = self.cascade(audio, voice, progress)
+        *_, cascade = self.cascade(audio, voice, target, shortcut, progress)
         return (cascade.sampling_rate, cascade.speech), cascade.text
 
     # Tabs: what is where.
@@ -469,9 +505,7 @@ class Page:
     def captioned(self, task: str, language: str) -> Captioned:
         """A new recording. What it holds at a time is limited, and captions forget: there is no limit to how long one speaks."""
         if task == "translate":
-            source = checkpoints.find_whisper(self.settings.translation_checkpoint)
-            if not checkpoints.is_multilingual(source):
-                raise CheckpointError(stst.knows_english_only(source))
+            stst.check_translates(checkpoints.find_whisper(self.settings.translation_checkpoint))
             return Captioned(Recording(self.settings.max_seconds), "translate", _spoken(language))
         return Captioned(Recording(self.settings.max_seconds), "transcribe", _spoken(language))
 
@@ -524,7 +558,7 @@ class Page:
         button.click(plainly(self.synthesise), [text, voice], speech, api_name="synthesise", **MODEL)
 
     def speech_to_speech_tab(self) -> None:
-        gr.Markdown("Speech in any of 99 languages is translated by Whisper, then spoken in English: you hear it while it is made.")
+        gr.Markdown("Speech in any of 99 languages is translated, then spoken: you hear it while it is made.")
         with gr.Tabs():
             for title, source in SPEECH_TO_SPEECH_TABS:
                 with gr.Tab(title):
@@ -535,6 +569,7 @@ class Page:
 
     def speech_to_speech_from(self, source: Literal["microphone", "upload"]) -> None:
         audio = gr.Audio(sources=[source], type="filepath", label="Speech")
+        target, shortcut = self.target()
         voice = self.voice()
         with_transcript = gr.Checkbox(label="Also write down what was said (takes about twice as long)")
         with gr.Row():
@@ -545,25 +580,33 @@ class Page:
             cancel = gr.Button("Cancel", variant="stop", interactive=False)
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
         status = gr.Markdown(elem_id=f"status-{source}", min_height=50)
-        text = gr.Textbox(label="English", lines=3, max_lines=15, buttons=["copy"], elem_id=f"text-{source}")
+        text = gr.Textbox(label="Translation", lines=3, max_lines=15, buttons=["copy"], elem_id=f"text-{source}")
         transcript = gr.Textbox(label="What was said", lines=3, max_lines=15, visible=False, elem_id=f"transcript-{source}")
-        speech = gr.Audio(label="Speech in English", interactive=False, visible=False, elem_id=f"speech-{source}")
+        speech = gr.Audio(label="Translated speech", interactive=False, visible=False, elem_id=f"speech-{source}")
         files = gr.File(label="Files", file_count="multiple", interactive=False, visible=False, elem_id=f"files-{source}")
         outputs = [player, status, text, transcript, speech, files, cancel]
 
         def run(
-            audio: str | None, voice: str | None, with_transcript: bool, request: gr.Request, progress: gr.Progress = gr.Progress()
+            audio: str | None,
+            voice: str | None,
+            target: str,
+            shortcut: bool,
+            with_transcript: bool,
+            request: gr.Request,
+            progress: gr.Progress = gr.Progress(),
         ) -> Iterator[list[Any]]:
             visitor, cancelled = self.visitor(request), threading.Event()
             visitor.streams[source] = cancelled
             hidden, n_played, cascade = gr.update(visible=False, value=None), 0, None
+            how = {"with_transcript": with_transcript, "stopped": cancelled.is_set}
             yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, hidden, gr.Button(interactive=True)]
-            for cascade in self.cascade(audio, voice, progress, with_transcript=with_transcript, stopped=cancelled.is_set):
+            for cascade in self.cascade(audio, voice, target, shortcut, progress, **how):
                 piece = gr.skip()
                 if len(cascade.sentences) > n_played:
                     piece = _piece(n_played, cascade)
                     n_played += 1
-                yield [piece, _report(cascade), _with_times(cascade.sentences), _with_times(cascade.transcript), *[gr.skip()] * 3]
+                said = gr.update(value=_with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
+                yield [piece, _report(cascade), _with_times(cascade.sentences), said, *[gr.skip()] * 3]
             if cascade is None:
                 yield [SILENCE, "Cancelled.", *[gr.skip()] * 5]
                 return
@@ -584,7 +627,12 @@ class Page:
             return SILENCE, "Cancelled. What is done is put together.", gr.Button(interactive=False)
 
         started = button.click(
-            plainly(run), [audio, voice, with_transcript], outputs, show_progress_on=status, api_visibility="private", **MODEL
+            plainly(run),
+            [audio, voice, target, shortcut, with_transcript],
+            outputs,
+            show_progress_on=status,
+            api_visibility="private",
+            **MODEL,
         )
         for ended in (started.success, started.failure):
             ended(lambda: gr.Button(interactive=False), None, cancel, queue=False, **PRIVATE)
@@ -595,12 +643,13 @@ class Page:
         with gr.Column(visible=False):
             audio = gr.Audio(type="filepath", label="Speech")
             voice = gr.Dropdown(VOICE_CHOICES, value=None, label="Voice")
-            speech = gr.Audio(label="Speech in English")
-            text = gr.Textbox(label="English")
+            target = gr.Textbox("en", label="Target language")
+            shortcut = gr.Checkbox(label="Shortcut")
+            speech = gr.Audio(label="Translated speech")
+            text = gr.Textbox(label="Translation")
             send = gr.Button()
-        send.click(
-            plainly(self.speech_to_speech_translation), [audio, voice], [speech, text], api_name="speech_to_speech_translation", **MODEL
-        )
+        inputs = [audio, voice, target, shortcut]
+        send.click(plainly(self.speech_to_speech_translation), inputs, [speech, text], api_name="speech_to_speech_translation", **MODEL)
 
     # Parts that several tabs have.
 
@@ -614,6 +663,15 @@ class Page:
         dropdown = gr.Dropdown(VOICE_CHOICES, value=None, label="Voice", visible=False)
         self.voices.append(dropdown)
         return dropdown
+
+    def target(self) -> tuple[gr.Dropdown, gr.Checkbox]:
+        """The language to speak, and how to come to it: shown where there is a voice for another one than English."""
+        target = gr.Dropdown([("English", "en")], value="en", label="Into", visible=False)
+        what = "Another language than English by the course's shortcut: Whisper writes down as if it were spoken (quicker, often wrong)"
+        shortcut = gr.Checkbox(label=what, visible=False)
+        self.targets.append(target)
+        self.shortcuts.append(shortcut)
+        return target, shortcut
 
     def source(self, role: str) -> None:
         self.sources.append((role, gr.Markdown("Looking for the model.", elem_classes="source")))
@@ -638,12 +696,6 @@ class Page:
 
 def _spoken(language: str) -> str | None:
     return None if language == DETECT else language
-
-
-def _language_name(code: str) -> str:
-    from transformers.models.whisper.tokenization_whisper import LANGUAGES
-
-    return LANGUAGES.get(code, code).title()
 
 
 def _begin(name: str) -> str:

@@ -19,6 +19,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import struct
 import threading
 from collections.abc import Callable, Hashable
@@ -32,9 +33,13 @@ if TYPE_CHECKING:
     import torch
     from hibari import Hibari
     from transformers import (
+        M2M100ForConditionalGeneration,
+        M2M100Tokenizer,
         SpeechT5ForTextToSpeech,
         SpeechT5HifiGan,
         SpeechT5Processor,
+        VitsModel,
+        VitsTokenizer,
         WhisperFeatureExtractor,
         WhisperForConditionalGeneration,
         WhisperTokenizer,
@@ -66,6 +71,7 @@ PINNED_REVISIONS = {
     "openai/whisper-base.en": "911407f4214e0e1d82085af863093ec0b66f9cd6",
     "microsoft/speecht5_tts": "30fcde30f19b87502b8435427b5f5068e401d5f6",
     "microsoft/speecht5_hifigan": "bb6f429406e86a9992357a972c0698b22043307d",
+    "facebook/m2m100_418M": "17ef199e3a3479ca5d572350066761c5e926ac03",  # the one with safetensors
 }
 # The files that are read; a repository on the Hub also holds the same weights for other frameworks.
 MODEL_FILES = ("*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors")
@@ -81,6 +87,20 @@ SPEAKERS = {
     "rms": "US English, male",
     "slt": "US English, female",
 }
+# The names of MMS-TTS voices by Whisper's codes, where they are not ISO 639-3's three letters for the same: which of them
+# there are, the disk and the Hub tell. English has better voices here.
+MMS_NAMES = dict(
+    pair.split(":")
+    for pair in (
+        "af:afr am:amh ar:ara as:asm az:azj-script_latin ba:bak be:bel bg:bul bn:ben bo:bod br:bre bs:bos ca:cat cs:ces cy:cym da:dan "
+        "de:deu el:ell es:spa et:est eu:eus fa:fas fi:fin fo:fao fr:fra gl:glg gu:guj ha:hau haw:haw he:heb hi:hin hr:hrv ht:hat "
+        "hu:hun hy:hye id:ind is:isl it:ita ja:jpn jw:jav ka:kat kk:kaz km:khm kn:kan ko:kor la:lat lb:ltz ln:lin lo:lao lt:lit "
+        "lv:lav mg:mlg mi:mri mk:mkd ml:mal mn:mon mr:mar ms:zlm mt:mlt my:mya ne:npi nl:nld nn:nno no:nob oc:oci pa:pan pl:pol "
+        "ps:pus pt:por ro:ron ru:rus sa:san sd:snd si:sin sk:slk sl:slv sn:sna so:som sq:sqi sr:srp-script_cyrillic su:sun sv:swe "
+        "sw:swh ta:tam te:tel tg:tgk th:tha tk:tuk-script_latin tl:tgl tr:tur tt:tat uk:ukr ur:urd-script_arabic "
+        "uz:uzb-script_cyrillic vi:vie yi:ydd yo:yor yue:yue zh:zho"
+    ).split()
+)
 HUB_TIMEOUT = 3.0  # seconds; a Hub that has not answered by then is out of reach
 
 Report = Callable[[float, str], None]  # told (fraction done from 0 to 1, what is being done)
@@ -102,6 +122,8 @@ class Settings:
     vocoder_checkpoint: str = "microsoft/speecht5_hifigan"  # Hub name or folder
     x_vectors: str = "regisss/cmu-arctic-xvectors"  # the Parquet copy of Matthijs/cmu-arctic-xvectors, or a folder
     x_vector_index: int = 7306  # the course's speaker: slt, US English, female
+    text_translation_checkpoint: str = "facebook/m2m100_418M"  # Hub name or folder; MIT, any of 100 languages into any other
+    mms_voices: str = "facebook/mms-tts-{}"  # Hub names or folders of the voices that speak other languages than English
     device: str = "auto"  # "auto" is CUDA where there is one, else CPU
     dtype: str = "auto"  # "auto" is float16 on CUDA and float32 on CPU, whatever the file was saved in
     engine: Engine = "fast"  # or "pipeline", the tutorial's own call to transformers
@@ -163,6 +185,24 @@ class SpeechT5:
     model: SpeechT5ForTextToSpeech
     vocoder: SpeechT5HifiGan
     x_vector: torch.Tensor  # float, (1, 512)
+
+
+@dataclass(frozen=True, eq=False)
+class TextTranslator:
+    """A text translation model, shared by everyone."""
+
+    source: Source
+    model: M2M100ForConditionalGeneration
+    tokenizer: M2M100Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class MMSVoice:
+    """One of the MMS-TTS voices: one language each."""
+
+    source: Source
+    model: VitsModel
+    tokenizer: VitsTokenizer
 
 
 # --- once per process ---------------------------------------------------------------------------------------------
@@ -312,6 +352,19 @@ def is_multilingual(source: Source) -> bool:
         config = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
         return bool(config.get("vocab_size", 0) >= 51865)  # openai/whisper counts its languages the same way
     return not source.found.endswith(".en")
+
+
+def translates(source: Source) -> bool:
+    """Whether a Whisper checkpoint was trained to translate into English, told before it is loaded.
+
+    Those with fewer decoder layers than encoder layers (turbo, the distilled ones) were trained to transcribe only.
+    """
+    if not is_multilingual(source):
+        return False
+    if source.folder is not None:
+        config = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
+        return bool(config.get("decoder_layers") == config.get("encoder_layers"))
+    return not re.search(r"turbo|distil", source.found)
 
 
 def load_whisper(name: str, settings: Settings, report: Report | None = None) -> Whisper:
@@ -608,6 +661,103 @@ def load_embedded_voice() -> Hibari:
         return Hibari()
 
     return _once("hibari", load)
+
+
+# --- other languages ----------------------------------------------------------------------------------------------
+
+
+def find_mms_voices(settings: Settings) -> dict[str, Source]:
+    """The MMS-TTS voices that can be had, by Whisper's code of their language: on this disk, else on the Hub."""
+    names = {code: settings.mms_voices.format(name) for code, name in MMS_NAMES.items()}
+    if settings.mms_voices.startswith((".", "/", "~")) or next(Path().glob(settings.mms_voices.format("*")), None):
+        folders = {code: Path(name).expanduser() for code, name in names.items()}
+        return {
+            code: Source(names[code], names[code], "folder", folder)
+            for code, folder in folders.items()
+            if (folder / "config.json").is_file()
+        }
+    on_the_hub = _hub_names(settings.mms_voices) if hub_reachable() else frozenset[str]()
+    return {code: Source(name, name, "hub") for code, name in names.items() if name in on_the_hub or _is_cached(name)}
+
+
+@functools.lru_cache(maxsize=4)
+def _hub_names(pattern: str) -> frozenset[str]:
+    """The names on the Hub that a pattern like "facebook/mms-tts-{}" matches. Asked once per process."""
+    from huggingface_hub import HfApi
+
+    author, _, name = pattern.partition("/")
+    try:
+        return frozenset(model.id for model in HfApi().list_models(author=author, search=name.partition("{}")[0]))
+    except Exception:  # as `hub_reachable`: what cannot be asked for now is not promised
+        return frozenset()
+
+
+def _is_cached(name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return all(isinstance(try_to_load_from_cache(name, file), str) for file in ("config.json", "vocab.json", "model.safetensors"))
+
+
+def load_mms_voice(language: str, settings: Settings, report: Report | None = None) -> MMSVoice:
+    """The voice of a language, on its device; loaded on the first call for each.
+
+    Args:
+        language: Whisper's code.
+
+    Raises:
+        CheckpointError: there is none, or it cannot be had.
+    """
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.dtype, device)
+
+    def load() -> MMSVoice:
+        from transformers import VitsModel, VitsTokenizer
+
+        source = find_mms_voices(settings).get(language)
+        if source is None:
+            raise CheckpointError(
+                f"No voice speaks {language_name(language)} here: none of {settings.mms_voices} is on this disk or to be had. "
+                "Choose another language, or English."
+            )
+        folder = _folder(source, MODEL_FILES, report)
+        model = VitsModel.from_pretrained(folder, dtype=dtype).to(device).eval()
+        return MMSVoice(source, model, VitsTokenizer.from_pretrained(folder))
+
+    return _once(("mms", settings.mms_voices, language, device, dtype), load)
+
+
+def load_text_translator(settings: Settings, report: Report | None = None) -> TextTranslator:
+    """The model that translates text, on its device; loaded on the first call.
+
+    Raises:
+        CheckpointError: it cannot be had.
+    """
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.dtype, device)
+
+    def load() -> TextTranslator:
+        from transformers import M2M100ForConditionalGeneration, M2M100Tokenizer
+
+        source = _find(settings.text_translation_checkpoint, MODEL_FILES, None)
+        folder = _folder(source, MODEL_FILES, report)
+        model = M2M100ForConditionalGeneration.from_pretrained(folder, dtype=dtype).to(device).eval()
+        return TextTranslator(source, model, M2M100Tokenizer.from_pretrained(folder))
+
+    return _once(("text translation", settings.text_translation_checkpoint, device, dtype), load)
+
+
+def language_code(language: str) -> str:
+    """ "italian", "Italian" or "it" -> "it"; what is none of Whisper's languages comes back as it is."""
+    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+    return TO_LANGUAGE_CODE.get(language.lower(), language.lower())
+
+
+def language_name(code: str) -> str:
+    """ "it" -> "Italian"."""
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    return LANGUAGES.get(code, code).title()
 
 
 # --- voice activity -----------------------------------------------------------------------------------------------

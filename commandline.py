@@ -26,6 +26,8 @@ HELP = {
     "vocoder_checkpoint": "SpeechT5's HiFi-GAN: a Hub name or a folder",
     "x_vectors": "table of speaker embeddings, Parquet: a Hub dataset or a folder",
     "x_vector_index": "which row of that table speaks",
+    "text_translation_checkpoint": "M2M-100, for targets other than English: a Hub name or a folder",
+    "mms_voices": "MMS-TTS voices, {} is the language: Hub names or folders",
     "device": "auto, cpu, cuda or cuda:N",
     "dtype": "auto, float32, float16 or bfloat16",
     "engine": "fast, or pipeline: the tutorial's own call to transformers",

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import checkpoints
 from alignment import align, median
 from audio import SAMPLING_RATE
 from checkpoints import Engine, Whisper
@@ -442,9 +443,7 @@ def language_code(known: Collection[str], checkpoint: str, language: str | None)
     """
     if language is None:
         return None
-    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
-
-    code = TO_LANGUAGE_CODE.get(language.lower(), language.lower())
+    code = checkpoints.language_code(language)
     if code not in known:
         raise ValueError(f"{checkpoint} does not know {language}. Choose another language, or let it be detected.")
     return code

@@ -124,12 +124,18 @@ def fast(speecht5: SpeechT5) -> PreparedSpeechT5:
         return _prepared[speecht5]
 
 
-def generate_speech(prepared: PreparedSpeechT5, sentences: Sequence[Tensor], x_vector: Tensor, **limits: float) -> list[np.ndarray]:
+def generate_speech(
+    prepared: PreparedSpeechT5,
+    sentences: Sequence[Tensor],
+    x_vector: Tensor,
+    check: Callable[[], None] = lambda: None,
+    **limits: float,
+) -> list[np.ndarray]:
     """Speak one or several sentences at once: what `stream_speech` does, with its arguments, in one piece each.
 
     Returns one waveform per sentence: float32, shape (n_samples,), 16 kHz mono.
     """
-    waveforms = dict(stream_speech(prepared, sentences, x_vector, first_piece=None, **limits))
+    waveforms = dict(stream_speech(prepared, sentences, x_vector, first_piece=None, check=check, **limits))
     return [waveforms[index] for index in range(len(sentences))]
 
 
@@ -140,6 +146,7 @@ def stream_speech(
     x_vector: Tensor,
     *,
     first_piece: int | None = FIRST_PIECE,
+    check: Callable[[], None] = lambda: None,
     **limits: float,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Speak sentences at once, handing out every piece of speech as soon as later frames can no longer change it.
@@ -149,6 +156,7 @@ def stream_speech(
         x_vector: the voice, float32, shape (1, 512).
         first_piece: frames of 16 ms in a sentence's first piece; each later one is twice as long as the one before.
             None hands out whole sentences, which costs less altogether.
+        check: called at every frame; ends it all by raising.
         limits: threshold, minlenratio and maxlenratio, as in transformers' `generate_speech`.
 
     Yields (index of the sentence, waveform piece: float32, shape (n_samples,), 16 kHz mono). The pieces of a sentence
@@ -159,6 +167,7 @@ def stream_speech(
     piece = [first_piece or math.inf] * len(sentences)
 
     for spectra, running, finished in _decode(prepared, sentences, x_vector, **limits):
+        check()
         for index in running:
             frames[index].append(spectra[index])
             n_frames = len(frames[index]) * spectra.size(1)

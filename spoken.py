@@ -105,7 +105,7 @@ def _readable(character: str) -> str:
 
 def _nearest(character: str, alphabet: Collection[str]) -> str:
     pause = "" if character in "\"'" else ". " if character in "!?" else ", "
-    for candidate in (anyascii(character), character.swapcase(), pause):
+    for candidate in (latin := anyascii(character), latin.lower(), character.swapcase(), pause):
         if candidate and all(each in alphabet for each in candidate):
             return candidate
     return "\n" if character == "\n" else " "

@@ -26,7 +26,19 @@ import numpy as np
 import soundfile
 
 from audio import SAMPLING_RATE, SUFFIXES, Audio, NoSpeechError, load_audio, to_pcm16
-from checkpoints import CheckpointError, Settings, Source, Whisper, load_whisper
+from checkpoints import (
+    CheckpointError,
+    Settings,
+    Source,
+    Whisper,
+    find_mms_voices,
+    is_multilingual,
+    language_code,
+    language_name,
+    load_whisper,
+    translates,
+)
+from text_translation import translate_text
 from tts import SENTENCE_END, SENTENCE_PAUSE, TextError, Voice, default_voice, synthesise
 
 if TYPE_CHECKING:
@@ -110,17 +122,17 @@ def translate(audio: Audio | None, settings: Settings = Settings()) -> str:
 
 
 def speech_to_speech_translation(
-    audio: Audio | None, voice: Voice | None = None, settings: Settings = Settings()
+    audio: Audio | None, voice: Voice | None = None, settings: Settings = Settings(), target: str = "english", *, shortcut: bool = False
 ) -> tuple[int, np.ndarray]:
-    """Speech in any of Whisper's languages -> English speech: all that `stream` speaks, in one piece.
+    """Speech in any of Whisper's languages -> speech in the target: all that `stream` speaks, in one piece.
 
     Returns:
-        (sampling_rate in Hz, int16 of shape (n_samples,)): 16 kHz from SpeechT5, the embedded voice's own 24 kHz.
+        (sampling_rate in Hz, int16 of shape (n_samples,)): 16 kHz from SpeechT5 and MMS-TTS, the embedded voice's own 24 kHz.
 
     Raises:
         AudioError, CheckpointError: as `translate` and `synthesise`.
     """
-    *_, cascade = stream(audio, voice, settings)
+    *_, cascade = stream(audio, voice, settings, target, shortcut=shortcut)
     return cascade.sampling_rate, cascade.speech
 
 
@@ -128,7 +140,9 @@ def stream(
     audio: Audio | None,
     voice: Voice | None = None,
     settings: Settings = Settings(),
+    target: str = "english",
     *,
+    shortcut: bool = False,
     with_transcript: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Cascade]:
@@ -136,8 +150,13 @@ def stream(
 
     Args:
         audio: a path, or `(sampling_rate, pcm)`.
+        voice: for English; other languages have one voice each.
+        target: the language to speak, like "english" or "it". Into English Whisper translates by itself, as taught; for any
+            other, it writes down what was said and text_translation.py translates that.
+        shortcut: for any other, the course's trick instead: `task="transcribe"` with the target as the language spoken.
+            Whisper was not trained for it, and often just writes down what it hears.
         with_transcript: also write down what was said. Whisper decodes everything once more for it, after the last sentence is
-            spoken, so that nobody waits for speech because of it.
+            spoken, so that nobody waits for speech because of it. By text, the transcript comes anyway.
         stopped: asked at every step of a decode and before every sentence; once it says so, the cascade ends.
 
     Yields:
@@ -149,7 +168,9 @@ def stream(
     import decoding
 
     waveform = load_audio(audio, settings.max_seconds)
-    whisper = load_translator(settings)
+    into = language_code(target)
+    by_text = into != "en" and not shortcut
+    whisper = load_translator(settings, into)
     voice = voice or default_voice(settings)
     cascade = Cascade(len(waveform) / SAMPLING_RATE)
     spent: dict[Stage, float] = {}
@@ -162,23 +183,33 @@ def stream(
         finally:
             spent[stage] = spent.get(stage, 0.0) + time.perf_counter() - began
 
+    def check() -> None:
+        if stopped():
+            raise decoding.Stopped
+
     words: list[Timed] = []  # of a sentence that has not ended yet
     try:
-        translated = _translated(whisper, waveform, settings, stopped)
+        if into == "en":
+            windows = _translated(whisper, waveform, settings, stopped)
+        else:
+            windows = _windows(whisper, waveform, settings, stopped, task="transcribe", language=into if shortcut else None)
         begin = 0.0
         while begin < cascade.audio_seconds:
-            # 1. Translate a window.
-            with clock("translating"):
-                window = next(translated)
+            # 1. Translate a window, or write it down.
+            with clock("transcribing" if by_text else "translating"):
+                window = next(windows)
             # 2. Speak its sentences. The last one goes on in the next window, perhaps.
             is_last = window.end >= cascade.audio_seconds
             sentences, words = cut_sentences(words, _timed(window, begin), is_last)
-            for sentence in sentences:
-                if stopped():
-                    return
+            for said in sentences:
+                check()
+                sentence = said
+                if by_text and window.language != into:
+                    with clock("translating"):
+                        sentence = said._replace(text=translate_text(said.text, window.language, into, settings, check))
                 with clock("speaking"):
                     try:
-                        sampling_rate, speech = synthesise(sentence.text, voice, settings)
+                        sampling_rate, speech = synthesise(sentence.text, voice, settings, into, check)
                     except TextError:  # a musical note, or whatever else nobody says
                         continue
                 if cascade.sentences:
@@ -186,7 +217,8 @@ def stream(
                 cascade = replace(
                     cascade,
                     heard_seconds=sentence.end,
-                    language=window.language,
+                    language="" if shortcut else window.language,
+                    transcript=(*cascade.transcript, said._replace(text=f" {said.text}")) if by_text else (),
                     sentences=(*cascade.sentences, Sentence(*sentence, speech)),
                     sampling_rate=sampling_rate,
                     seconds=dict(spent),
@@ -198,8 +230,10 @@ def stream(
             cascade = replace(cascade, heard_seconds=begin, seconds=dict(spent))
             yield cascade
         # 3. Write down what was said.
+        if by_text or not with_transcript:
+            return
         transcribed = _windows(whisper, waveform, settings, stopped, task="transcribe", language=cascade.language or None)
-        while with_transcript and cascade.transcribed_seconds < cascade.audio_seconds:
+        while cascade.transcribed_seconds < cascade.audio_seconds:
             with clock("transcribing"):
                 window = next(transcribed)
             transcript = (*cascade.transcript, *_timed(window, cascade.transcribed_seconds))
@@ -209,20 +243,25 @@ def stream(
         return
 
 
-def load_translator(settings: Settings) -> Whisper:
-    """The checkpoint that translates.
+def load_translator(settings: Settings, into: str = "en") -> Whisper:
+    """The checkpoint that translates, or writes down other languages.
 
     Raises:
-        CheckpointError: the weights cannot be had, or cannot translate.
+        CheckpointError: the weights cannot be had, or cannot do that.
     """
     whisper = load_whisper(settings.translation_checkpoint, settings)
-    if not whisper.is_multilingual:
-        raise CheckpointError(knows_english_only(whisper.source))
+    check_translates(whisper.source, into)
     return whisper
 
 
-def knows_english_only(source: Source) -> str:
-    return f"{source.found} knows English only. Translate with a multilingual one, like openai/whisper-base."
+def check_translates(source: Source, into: str = "en") -> None:
+    """Raises a `CheckpointError` that names checkpoints that would do, if this one does not translate into a language."""
+    if not is_multilingual(source):
+        raise CheckpointError(f"{source.found} knows English only. Translate with a multilingual one, like openai/whisper-base.")
+    if into == "en" and not translates(source):
+        raise CheckpointError(
+            f"{source.found} was trained to transcribe only. Translate with one that can, like openai/whisper-base or whisper-large-v3."
+        )
 
 
 def _translated(
@@ -236,6 +275,11 @@ def _windows(whisper: Whisper, waveform: np.ndarray, settings: Settings, stopped
     import decoding
 
     return decoding.decode_windows(whisper, waveform, windows_at_once=1, stopped=stopped, engine=settings.engine, **options)
+
+
+def targets(settings: Settings) -> list[str]:
+    """Whisper's codes of the languages that can be spoken: English, and those whose voice is on this disk or to be had."""
+    return ["en", *sorted(find_mms_voices(settings), key=language_name)]
 
 
 # --- sentences ----------------------------------------------------------------------------------------------------
@@ -341,14 +385,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`python stst.py FILE... --out DIR`: the files of `save` for each."""
     import commandline
 
-    parser = commandline.new_tool("Speech -> English speech, text and subtitles.", "sound or video files, or folders of them")
+    parser = commandline.new_tool("Speech -> speech in another language, text and subtitles.", "sound or video files, or folders of them")
     parser.add_argument("--voice", choices=typing.get_args(Voice), help="SpeechT5 where it can be had, if not given")
+    parser.add_argument("--into", default="english", metavar="LANGUAGE", help="the language to speak; any but English by text translation")
+    parser.add_argument(
+        "--shortcut", action="store_true", help="into any but English by the course's trick: Whisper transcribes as if it were spoken"
+    )
     parser.add_argument("--transcript", action="store_true", help="also write down what was said; takes about twice as long")
     options = parser.parse_args(arguments)
     settings = commandline.settings_of(options)
 
     def work(file: str, name: str, report: commandline.Report) -> list[Path]:
-        for cascade in stream(file, options.voice, settings, with_transcript=options.transcript):
+        how = {"shortcut": options.shortcut, "with_transcript": options.transcript}
+        for cascade in stream(file, options.voice, settings, options.into, **how):
             done = cascade.heard_seconds + cascade.transcribed_seconds
             report(done / cascade.audio_seconds / (2 if options.transcript else 1))
         return save(cascade, options.out, name)

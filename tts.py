@@ -1,7 +1,8 @@
-"""Text -> speech: SpeechT5 with its vocoder and x-vector, and the embedded voice beside it.
+"""Text -> speech: SpeechT5 with its vocoder and x-vector, the embedded voice beside it, and MMS-TTS in other languages.
 
 Source: Hugging Face audio course, "Speech-to-speech translation"
-(https://huggingface.co/learn/audio-course/chapter7/speech-to-speech): `synthesise`.
+(https://huggingface.co/learn/audio-course/chapter7/speech-to-speech): `synthesise`. It points to MMS-TTS (Pratap et al. 2023,
+"Scaling Speech Technology to 1,000+ Languages") for other languages.
 Knows: how long a text each voice takes at once, and how long speech can last. Does not know: how English is read aloud
 (that is in spoken.py), where the text comes from, the page.
 """
@@ -13,15 +14,16 @@ import re
 import sys
 import typing
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import soundfile
+from num2words import num2words
 
 from audio import SAMPLING_RATE, to_pcm16
-from checkpoints import Settings, SpeechT5, find_voice, load_embedded_voice, load_speecht5, load_x_vector
+from checkpoints import Settings, SpeechT5, find_voice, language_code, load_embedded_voice, load_mms_voice, load_speecht5, load_x_vector
 from spoken import in_alphabet, spoken_english
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ EDGE_SECONDS = 0.04  # kept of it, so that a last consonant dies away
 # English takes 0.05 to 0.1 s a character, spelled letters 0.2. SpeechT5 that does not find its end goes on, in noise, to 0.32.
 LONGEST_PER_CHARACTER = 0.15  # seconds
 LONGEST_BESIDE = 2.0  # seconds more, as a single word may be drawn out
-SENTENCE_END = r"(?:[!?…]|(?<![A-Z])\.)[\"')\]]*\s"  # initials have full stops, too
+SENTENCE_END = r"(?:[!?…。！？؟।]|(?<![A-Z])\.)[\"')\]」”»]*\s"  # initials have full stops, too
+LONGEST_NUMBER = 12  # digits; a longer one is spelled
 
 
 class Piece(NamedTuple):
@@ -52,13 +55,21 @@ class TextError(ValueError):
     """The text cannot be spoken; the message is a plain sentence saying what would work."""
 
 
-def synthesise(text: str, voice: Voice | None = None, settings: Settings = Settings()) -> tuple[int, np.ndarray]:
+def synthesise(
+    text: str,
+    voice: Voice | None = None,
+    settings: Settings = Settings(),
+    language: str = "english",
+    check: Callable[[], None] = lambda: None,
+) -> tuple[int, np.ndarray]:
     """The text, spoken.
 
     Args:
-        text: English as it is written, of any length up to `settings.max_characters`.
+        text: as it is written, of any length up to `settings.max_characters`.
         voice: "SpeechT5" (16 kHz) as in the course, the same model with the voice of one of `checkpoints.SPEAKERS`, or
-            "embedded" (24 kHz); None is SpeechT5 where it can be had.
+            "embedded" (24 kHz); None is SpeechT5 where it can be had. Other languages have one voice each.
+        language: of the text, like "english" or "it"; any but English is spoken by MMS-TTS (16 kHz).
+        check: called now and then, by SpeechT5 at every frame; ends it all by raising.
 
     Returns:
         (sampling_rate in Hz, int16 of shape (n_samples,)), as Gradio plays it.
@@ -67,7 +78,10 @@ def synthesise(text: str, voice: Voice | None = None, settings: Settings = Setti
         TextError: there is nothing to say, or too much.
         CheckpointError: the voice's weights cannot be had.
     """
-    check_text(text, settings)
+    code = language_code(language)
+    check_text(text, settings, code)
+    if code != "en":
+        return _mms(text, code, settings, check)
     text = spoken_english(text)
     voice = voice or default_voice(settings)
     if voice != "embedded":
@@ -75,17 +89,17 @@ def synthesise(text: str, voice: Voice | None = None, settings: Settings = Setti
         x_vector = speecht5.x_vector if voice == "SpeechT5" else load_x_vector(settings, voice)
         known = {token for token in speecht5.processor.tokenizer.get_vocab() if len(token) == 1}
         pieces = split_text(in_alphabet(text, known | {" ", "\n"}))
-        return SAMPLING_RATE, to_pcm16(_join(pieces, _speecht5(pieces, speecht5, x_vector, settings), SAMPLING_RATE))
+        return SAMPLING_RATE, to_pcm16(_join(pieces, _speecht5(pieces, speecht5, x_vector, settings, check), SAMPLING_RATE))
     hibari = load_embedded_voice()
     pieces = split_text(text)
     return hibari.sample_rate, to_pcm16(_join(pieces, [hibari(piece.text) for piece in pieces], hibari.sample_rate))
 
 
-def check_text(text: str, settings: Settings) -> None:
+def check_text(text: str, settings: Settings, code: str = "en") -> None:
     """Raises a `TextError` if there is nothing to say, or too much."""
     if not re.search(r"\w", text):
         raise TextError("There is nothing to say yet. Type some English text.")
-    if not re.search(r"[a-zA-Z0-9]", unicodedata.normalize("NFKD", text)):
+    if code == "en" and not re.search(r"[a-zA-Z0-9]", unicodedata.normalize("NFKD", text)):
         raise TextError("The voice speaks English only and found nothing to read. Type some English text.")
     if len(text) > settings.max_characters:
         raise TextError(f"The text has {len(text)} characters; at most {settings.max_characters} are spoken at once. Shorten it.")
@@ -96,7 +110,39 @@ def default_voice(settings: Settings) -> Voice:
     return "embedded" if find_voice(settings).kind == "embedded" else "SpeechT5"
 
 
-def _speecht5(pieces: list[Piece], speecht5: SpeechT5, x_vector: torch.Tensor, settings: Settings) -> list[np.ndarray]:
+def _mms(text: str, code: str, settings: Settings, check: Callable[[], None]) -> tuple[int, np.ndarray]:
+    """The text in the MMS-TTS voice of its language, which knows its letters in lower case and little else."""
+    import torch
+
+    voice = load_mms_voice(code, settings)
+    known = {token for token in voice.tokenizer.get_vocab() if len(token) == 1}
+    pieces, spoken = split_text(_numbers_in_words(text, code)), []
+    for piece in pieces:
+        check()
+        inputs = voice.tokenizer(text=in_alphabet(piece.text.lower(), known | {" "}), return_tensors="pt").to(voice.model.device)
+        with torch.inference_mode():
+            spoken.append(voice.model(**inputs).waveform[0].float().cpu().numpy())
+    sampling_rate = int(voice.model.config.sampling_rate)
+    return sampling_rate, to_pcm16(_join(pieces, spoken, sampling_rate))
+
+
+def _numbers_in_words(text: str, code: str) -> str:
+    """Whole numbers as their language says them; in English words where num2words does not know that language."""
+
+    def say(match: re.Match[str]) -> str:
+        digits = re.sub(r"\D", "", match[0])
+        numbers = [int(digits)] if len(digits) <= LONGEST_NUMBER else [int(digit) for digit in digits]
+        try:
+            return " ".join(num2words(number, lang=code) for number in numbers)
+        except NotImplementedError:
+            return " ".join(num2words(number) for number in numbers)
+
+    return re.sub(r"\d{1,3}(?:[.,\u00a0\u202f ]\d{3})+(?!\d)|\d+", say, text)
+
+
+def _speecht5(
+    pieces: list[Piece], speecht5: SpeechT5, x_vector: torch.Tensor, settings: Settings, check: Callable[[], None]
+) -> list[np.ndarray]:
     """The course's `synthesise` of each piece: float32, (n_samples,), 16 kHz."""
     if settings.engine == "fast" and speecht5.model.device.type == "cpu" and str(speecht5.model.dtype) == "torch.float32":
         import fast_speecht5
@@ -104,7 +150,7 @@ def _speecht5(pieces: list[Piece], speecht5: SpeechT5, x_vector: torch.Tensor, s
         prepared = fast_speecht5.fast(speecht5)
 
         def speak(sentences: list[torch.Tensor]) -> list[np.ndarray]:
-            return fast_speecht5.generate_speech(prepared, sentences, x_vector)
+            return fast_speecht5.generate_speech(prepared, sentences, x_vector, check)
     else:
 
         def speak(sentences: list[torch.Tensor]) -> list[np.ndarray]:
@@ -113,6 +159,7 @@ def _speecht5(pieces: list[Piece], speecht5: SpeechT5, x_vector: torch.Tensor, s
     input_ids = [speecht5.processor(text=piece.text, return_tensors="pt")["input_ids"] for piece in pieces]
     spoken: list[np.ndarray] = []
     for start in range(0, len(input_ids), PIECES_AT_ONCE):
+        check()
         spoken += speak(input_ids[start : start + PIECES_AT_ONCE])
     for index, piece in enumerate(pieces):
         longest = round((LONGEST_BESIDE + LONGEST_PER_CHARACTER * len(piece.text)) * SAMPLING_RATE)
@@ -173,13 +220,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`python tts.py TEXT... --out DIR`: NAME.wav of each text file, text.wav of a text given as it is."""
     import commandline
 
-    parser = commandline.new_tool("English text -> speech.", "text files, folders of them (*.txt), or texts as they are, in quotes")
+    parser = commandline.new_tool("Text -> speech.", "text files, folders of them (*.txt), or texts as they are, in quotes")
     parser.add_argument("--voice", choices=typing.get_args(Voice), help="SpeechT5 where it can be had, if not given")
+    parser.add_argument("--language", default="english", help="of the texts; any but English is spoken by MMS-TTS")
     options = parser.parse_args(arguments)
     settings = commandline.settings_of(options)
 
     def work(file: str, name: str, report: commandline.Report) -> list[Path]:
-        sampling_rate, speech = synthesise(_read(file), options.voice, settings)
+        sampling_rate, speech = synthesise(_read(file), options.voice, settings, options.language)
         path: Path = options.out / f"{name}.wav"
         soundfile.write(path, speech, sampling_rate, subtype="PCM_16")
         return [path]

@@ -1,7 +1,7 @@
 """A small HTTP server that stands in for the Hugging Face Hub, because none can be reached where these tests run.
 
 It speaks as much of the Hub's API as `huggingface_hub.snapshot_download` and `datasets.load_dataset(streaming=True)` ask
-for, and both run against it unmodified with HF_ENDPOINT set: information about a repository, its tree, paths-info, and
+for, and both run against it unmodified with HF_ENDPOINT set: lists of repositories, information about one, its tree, paths-info, and
 resolve with ETag, X-Repo-Commit and Range. Large files are redirected to a content address, as the Hub redirects them to
 its CDN. It knows no Xet, no tokens and no gated repositories.
 """
@@ -103,7 +103,12 @@ class _Handler(BaseHTTPRequestHandler):
         return self._resolve(*self._repository(kind, f"{owner}/{name}", rest))
 
     def _api(self, path: str, body: bytes) -> None:
-        """`models/{owner}/{name}`, then nothing, `revision/{revision}`, `tree/{revision}/{path}` or `paths-info/{revision}`."""
+        """`models?author=&search=`, or `models/{owner}/{name}`, then nothing, `revision/{revision}`, `tree/{revision}/{path}` or
+        `paths-info/{revision}`."""
+        if path == "models":
+            asked = {name: value for name, [value] in parse_qs(urlsplit(self.path).query).items()}
+            names = [name for kind, name in self.hub._repositories if kind == "models"]
+            return self._send_json([{"id": name} for name in names if name.startswith(f"{asked['author']}/") and asked["search"] in name])
         kind, owner, name, *rest = [*path.split("/"), "", ""][: max(3, path.count("/") + 1)]
         what, rest = (rest[0], rest[1:]) if rest else ("", [])
         repository, under = self._repository(kind, f"{owner}/{name}", rest or ["main"])

@@ -1,8 +1,8 @@
 """Small checkpoints in the files of the real ones, so that the real loading and calling code runs on them.
 
-Knows: which files openai/whisper-base(.en), microsoft/speecht5_tts, microsoft/speecht5_hifigan and
-regisss/cmu-arctic-xvectors hold on the Hub, their special tokens and the limits that matter (600 text positions, 512-float
-x-vectors). The weights are random: what such a checkpoint says means nothing, that it says it does.
+Knows: which files openai/whisper-base(.en), microsoft/speecht5_tts, microsoft/speecht5_hifigan, facebook/mms-tts-*,
+facebook/m2m100_418M and regisss/cmu-arctic-xvectors hold on the Hub, their special tokens and the limits that matter (600 text
+positions, 512-float x-vectors). The weights are random: what such a checkpoint says means nothing, that it says it does.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ import torch
 from tokenizers import AddedToken
 from transformers import (
     GenerationConfig,
+    M2M100Config,
+    M2M100ForConditionalGeneration,
+    M2M100Tokenizer,
     SpeechT5Config,
     SpeechT5FeatureExtractor,
     SpeechT5ForTextToSpeech,
@@ -28,6 +32,9 @@ from transformers import (
     SpeechT5HifiGanConfig,
     SpeechT5Processor,
     SpeechT5Tokenizer,
+    VitsConfig,
+    VitsModel,
+    VitsTokenizer,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
@@ -167,6 +174,76 @@ def save_vocoder(folder: Path, dtype: torch.dtype = torch.float32, *, as_on_the_
     for parameter in vocoder.parameters():
         torch.nn.init.normal_(parameter, std=0.2)  # as it is initialised, random weights come out as silence
     return _save_weights(vocoder.to(dtype), folder, as_on_the_hub)
+
+
+def save_mms_voice(folder: Path, letters: str = "abcdefghijklmnopqrstuvwxyzäöüß'- ", *, is_uroman: bool = False) -> Path:
+    """A VITS of the real rate, 16 kHz, with the real tokenizer: lower-case letters, a blank between any two."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "letters.json").write_text(json.dumps({letter: index for index, letter in enumerate(f"|{letters}")}), encoding="utf-8")
+    tokenizer = VitsTokenizer(str(folder / "letters.json"), pad_token="|", unk_token="-", phonemize=False, is_uroman=is_uroman)
+    tokenizer.save_pretrained(folder)
+    (folder / "letters.json").unlink()
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "ffn_dim": 32, "flow_size": 32, "spectrogram_bins": 33, "upsample_initial_channel": 32}
+    layers = {"num_hidden_layers": 1, "num_attention_heads": 2, "prior_encoder_num_flows": 2, "posterior_encoder_num_wavenet_layers": 1}
+    config = VitsConfig(
+        vocab_size=len(letters) + 1,
+        **sizes,
+        **layers,
+        resblock_kernel_sizes=[3],
+        resblock_dilation_sizes=[[1, 3, 5]],
+        prior_encoder_num_wavenet_layers=1,
+        duration_predictor_num_flows=2,
+    )
+    VitsModel(config).save_pretrained(folder)
+    return folder
+
+
+def save_text_translator(folder: Path, pairs: Sequence[tuple[str, str, str, str]]) -> Path:
+    """An M2M-100 with the real tokenizer that has learnt a few sentences by heart: (language, text, language, translation)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts, trained = [text for pair in pairs for text in (pair[1], pair[3])], io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts * 8), model_writer=trained, vocab_size=400, hard_vocab_limit=False, minloglevel=2
+    )
+    (folder / "pieces.model").write_bytes(trained.getvalue())
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    known = [*special, *(piece for piece in map(pieces.id_to_piece, range(len(pieces))) if piece not in special)]
+    (folder / "pieces.json").write_text(json.dumps({piece: index for index, piece in enumerate(known)}), encoding="utf-8")
+    tokenizer = M2M100Tokenizer(str(folder / "pieces.json"), str(folder / "pieces.model"))
+    torch.manual_seed(0)
+    config = M2M100Config(
+        vocab_size=max(tokenizer.id_to_lang_token) + 9,  # and eight words that fairseq made up
+        d_model=64,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        encoder_layerdrop=0.0,
+        decoder_layerdrop=0.0,
+    )
+    model = M2M100ForConditionalGeneration(config).train()
+    examples = []
+    for source, text, target, translation in pairs:
+        tokenizer.src_lang, tokenizer.tgt_lang = source, target
+        examples.append(tokenizer(text, text_target=translation, return_tensors="pt"))
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        for example in examples:
+            optimizer.zero_grad()
+            model(**example).loss.backward()
+            optimizer.step()
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    for file in ("pieces.json", "pieces.model"):
+        (folder / file).unlink()
+    return folder
 
 
 def _save_weights(model: SpeechT5ForTextToSpeech | SpeechT5HifiGan, folder: Path, as_on_the_hub: bool) -> Path:

@@ -7,10 +7,8 @@ set, so that huggingface_hub and datasets run as they are installed.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +17,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import pytest
 import torch
@@ -31,25 +28,10 @@ import asr
 import checkpoints
 from checkpoints import PINNED_REVISIONS, CheckpointError, Settings, find_voice, find_whisper, load_whisper
 from tests import small_checkpoints
+from tests.conftest import NOT_A_HUB, run
 from tests.fake_hub import FakeHub
 
-ROOT = Path(__file__).parent.parent
-NOT_A_HUB = "http://127.0.0.1:9"  # nothing listens there: the connection is refused at once
 X_VECTORS = Settings().x_vectors
-
-
-@pytest.fixture
-def afresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Nothing loaded, an empty cache, the Hub out of reach and not asked yet; all as before afterwards."""
-    monkeypatch.setattr(checkpoints, "_loaded", {})
-    monkeypatch.setattr(checkpoints, "_locks", {})
-    monkeypatch.setattr(constants, "ENDPOINT", NOT_A_HUB)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
-    monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)
-    checkpoints.hub_reachable.cache_clear()
-    yield
-    checkpoints.hub_reachable.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +53,6 @@ def hub(small: dict[str, Path]) -> Iterator[FakeHub]:
         for name, folder in small.items():
             hub.add(name, folder, kind="datasets" if name == X_VECTORS else "models", commit=PINNED_REVISIONS.get(name))
         yield hub
-
-
-def run(code: str, home: Path, endpoint: str = NOT_A_HUB, **environment: str) -> Any:
-    """What the code prints last, as JSON, in a process of its own with its own Hub and cache."""
-    names = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
-    command = [sys.executable, "-c", "import json\nimport checkpoints\nfrom checkpoints import *\n" + code]
-    result = subprocess.run(command, cwd=ROOT, env={**clean, **names, **environment}, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr[-3000:]
-    return json.loads(result.stdout.splitlines()[-1])
 
 
 # --- importing ----------------------------------------------------------------------------------------------------
