@@ -137,6 +137,7 @@ class Options:
     max_new_tokens: int | None = None  # per window, besides the limit that the audio's length sets
     temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough; a single one is final
     padding_seconds: float | None = PADDING_SECONDS  # silence after the audio; None always hears 30 s
+    n_beams: int = 1  # hypotheses that are followed at temperature 0; five translate better, and a step takes twice as long
     windows_at_once: int = WINDOWS_AT_ONCE  # through encoder and decoder together; 1 has the first text soonest
     stopped: Callable[[], bool] = lambda: False  # asked at every layer and step; once it says so, decoding raises `Stopped`
     engine: Engine = "fast"  # "pipeline" is the tutorial's own call: plain text, none of the fields above but task and language
@@ -311,6 +312,61 @@ def _generate(
     ]
 
 
+def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_forced: int, budget: int, options: Options) -> _Attempt:
+    """Decodes one window with several hypotheses at once: openai/whisper's BeamSearchDecoder.
+
+    Args:
+        heard: one window.
+        prompt, n_forced, budget: as `_generate` takes them.
+    """
+    special, n_beams = fast_whisper.tokens, options.n_beams
+    budget = max(1, min(budget, fast_whisper.n_positions - len(prompt)))
+    forced = list(prompt[len(prompt) - n_forced :]) if n_forced else []
+    decoder = Decoder.new(fast_whisper, heard, len(prompt) + budget)
+    state = decoder(torch.tensor([list(prompt)], device=fast_whisper.device))
+    at_start = fast_whisper.vocabulary(state[:, list(prompt).index(special.start)]).float().softmax(-1)
+    beams: list[tuple[list[int], list[float]]] = [([], [])]  # tokens and how likely each is, best first
+    ended: list[tuple[list[int], list[float]]] = []
+    for step in range(budget):
+        options.check()
+        # 1. How likely each next token is after each hypothesis.
+        logits = fast_whisper.vocabulary(state[:, -1]).float() + fast_whisper.suppress
+        if step == 0 and not forced:
+            logits += fast_whisper.suppress_first
+        if options.timestamps:
+            for row, (tokens, _) in enumerate(beams):
+                _apply_timestamp_rules(logits[row], forced + tokens, special)
+        else:
+            logits[:, special.no_timestamps :] = -torch.inf
+        likely, chosen = logits.log_softmax(-1).topk(n_beams + 1)
+        # 2. The best of all continuations go on. Those that end are set aside, and enough of them are the end.
+        following = [
+            (sum(logprobs) + logprob, row, token, logprob)
+            for row, (_, logprobs) in enumerate(beams)
+            for token, logprob in zip(chosen[row].tolist(), likely[row].tolist(), strict=True)
+        ]
+        parents, before, beams = [], beams, []
+        for _, row, token, logprob in sorted(following, reverse=True):
+            tokens, logprobs = before[row]
+            if token == special.end:
+                ended.append((tokens, [*logprobs, logprob]))
+            else:
+                parents.append(row)
+                beams.append(([*tokens, token], [*logprobs, logprob]))
+            if len(beams) == n_beams:
+                break
+        if len(ended) >= n_beams or not beams or step == budget - 1 or (step % LOOP_EVERY == 0 and loop_period(beams[0][0])):
+            break
+        decoder.branch(parents)
+        state = decoder(torch.tensor([[tokens[-1]] for tokens, _ in beams], device=fast_whisper.device))
+    # 3. The likeliest by token, as short ones would win otherwise.
+    tokens, logprobs = max(ended or beams, key=lambda beam: sum(beam[1]) / len(beam[1]))
+    if period := loop_period(tokens):
+        tokens = tokens[: -period * (LOOP_REPEATS - 1)]
+    ratio = compression_ratio(_text(fast_whisper, tokens))
+    return _Attempt(tuple(tokens), tuple(logprobs), 0.0, float(at_start[0, special.no_speech]), ratio, bool(ended) and not period)
+
+
 def _apply_timestamp_rules(logits: Tensor, tokens: Sequence[int], special: Tokens) -> None:
     """openai/whisper's ApplyTimestampRules for one window's logits, (n_vocabulary,), in place."""
     first = special.first_timestamp
@@ -471,6 +527,9 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
         budget = min(MIN_TOKENS + round(TOKENS_PER_SECOND * seconds), options.max_new_tokens or fast_whisper.n_positions)
 
         def generate(heard: Heard, temperature: float) -> list[_Attempt]:
+            if options.n_beams > 1 and temperature == 0:
+                windows = [heard.window(index) for index in range(len(heard.keys[0]))]
+                return [_search(fast_whisper, window, prompt, len(prefix), budget, options) for window in windows]
             return _generate(fast_whisper, heard, prompt, len(prefix), budget, temperature, options)
 
         outcomes = []

@@ -423,6 +423,15 @@ class Decoder:
         keys, values = torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
         return cls(fast_whisper, heard, list(keys), list(values))
 
+    def branch(self, parents: Sequence[int]) -> None:
+        """Goes on with these rows, each as often as it is named: what a beam search keeps of its last step."""
+        if list(parents) != list(range(self.keys[0].shape[0])):
+            for caches in (self.keys, self.values):
+                for index, cache in enumerate(caches):
+                    kept = cache[list(parents), :, : self.n_tokens]
+                    caches[index] = cache if len(cache) == len(kept) else torch.empty(len(kept), *cache.shape[1:], dtype=cache.dtype)
+                    caches[index][:, :, : self.n_tokens] = kept
+
     def __call__(self, tokens: Tensor, attended: dict[int, Tensor] | None = None) -> Tensor:
         """The states after `tokens`, int64 (n_windows, n), which follow those before: (n_windows, n, d), normalised.
 
@@ -444,7 +453,9 @@ class Decoder:
             (q,) = _heads(layer.cross_q(layer.cross_norm(x)), 1, whisper.n_heads)
             if attended is not None:
                 attended[index] = q
-            attention = _cross_attention(q.to(whisper.encoder_dtype), self.heard.keys[index], self.heard.values[index])
-            x = x + layer.cross_out(_merged(attention).to(whisper.decoder_dtype))
+            keys, values = self.heard.keys[index], self.heard.values[index]
+            beams = len(q) > len(keys)  # of one window: as many queries to the same keys, which are read once
+            attention = _cross_attention((q.transpose(0, 2) if beams else q).to(whisper.encoder_dtype), keys, values)
+            x = x + layer.cross_out(_merged(attention.transpose(0, 2) if beams else attention).to(whisper.decoder_dtype))
             x = x + layer.fc2(F.gelu(layer.fc1(layer.mlp_norm(x))))
         return whisper.decoder_norm(x)

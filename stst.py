@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Cascade", "Sentence", "save", "speech_to_speech_translation", "stream", "synthesise", "translate"]
 
 MAX_NEW_TOKENS = 256  # the course's, for each 30 s that Whisper hears at a time
+N_BEAMS = 5  # today's transformers takes five for the course's call, too
 LONGEST_SENTENCE = 200  # characters; past them it ends where Whisper's segment does
 TITLES = ("Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.")  # their full stop ends no sentence
 
@@ -267,7 +268,7 @@ def check_translates(source: Source, into: str = "en") -> None:
 def _translated(
     whisper: Whisper, waveform: np.ndarray, settings: Settings, stopped: Callable[[], bool] = lambda: False
 ) -> Iterator[Decoded]:
-    return _windows(whisper, waveform, settings, stopped, task="translate", max_new_tokens=MAX_NEW_TOKENS)
+    return _windows(whisper, waveform, settings, stopped, task="translate", max_new_tokens=MAX_NEW_TOKENS, n_beams=N_BEAMS)
 
 
 def _windows(whisper: Whisper, waveform: np.ndarray, settings: Settings, stopped: Callable[[], bool], **options: Any) -> Iterator[Decoded]:

@@ -22,7 +22,7 @@ import captions
 import commandline
 import visitors
 from audio import SAMPLING_RATE, load_audio, to_pcm16
-from checkpoints import Settings
+from checkpoints import CheckpointError, Settings
 from tests.conftest import ROOT, start_app
 from tests.measures import word_error_rate
 from tests.sounds import BONJOUR, COUNTING, QUICK_BROWN_FOX, chirp, text_of, write
@@ -283,7 +283,7 @@ def test_captions_say_how_far_behind_they_are_and_why() -> None:
 
 def test_captions_by_a_checkpoint_that_knows_english_only_do_not_translate(small_english_whisper: str) -> None:
     page = app.Page(Settings(translation_checkpoint=small_english_whisper))
-    with pytest.raises(app.CheckpointError, match="knows English only"):
+    with pytest.raises(CheckpointError, match="knows English only"):
         page.captioned("translate", app.DETECT)
     assert page.captioned("transcribe", app.DETECT).language is None
 

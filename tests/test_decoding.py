@@ -17,9 +17,9 @@ import decoding
 from alignment import align
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
-from fast_whisper import encode, fast, log_mel
+from fast_whisper import Decoder, encode, fast, log_mel
 from tests.measures import word_error_rate
-from tests.sounds import CLIPS, PARAGRAPH, QUICK_BROWN_FOX, spoken
+from tests.sounds import CLIPS, COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +185,27 @@ def test_turns_are_taken_in_the_order_of_coming() -> None:
     for visitor in visitors:
         visitor.join()
     assert order == ["a", "b", "c", "long file"]
+
+
+def test_a_search_is_likelier_than_greed_and_keeps_its_hypotheses_apart(whisper: Whisper) -> None:
+    fast_whisper, options = fast(whisper), decoding.Options(task="translate", language="it", n_beams=5)
+    with torch.inference_mode():
+        heard = encode(fast_whisper, [load_audio(COUNTING)], decoding.PADDING_SECONDS)
+        _, prompt = decoding._prompt(fast_whisper, "it", options)
+        searched = decoding._search(fast_whisper, heard, prompt, 0, 100, options)
+        (greedy,) = decoding._generate(fast_whisper, heard, prompt, 0, 100, 0.0, options)
+        # What was said of each token while others were followed beside it, against the text by itself.
+        decoder = Decoder.new(fast_whisper, heard, len(prompt) + len(searched.tokens))
+        states = [decoder(torch.tensor([prompt]))[:, -1]]
+        states += [decoder(torch.tensor([[token]]))[:, -1] for token in searched.tokens]
+        logits = fast_whisper.vocabulary(torch.cat(states)) + fast_whisper.suppress
+        logits[0] += fast_whisper.suppress_first
+        logits[:, fast_whisper.tokens.no_timestamps :] = -torch.inf
+        alone = logits.log_softmax(-1).gather(1, torch.tensor([[*searched.tokens, fast_whisper.tokens.end]]).T)[:, 0]
+    assert searched.complete
+    assert searched.avg_logprob >= greedy.avg_logprob - 0.02
+    assert float((alone - torch.tensor(searched.logprobs)).abs().mean()) < 0.15, "int8 computes one row otherwise than five"
+
+
+def test_a_search_over_windows_gives_the_text_of_each(whisper: Whisper, paragraph: np.ndarray) -> None:
+    assert word_error_rate(PARAGRAPH, decoding.decode(whisper, paragraph, language="en", n_beams=3).text) <= 0.05
