@@ -16,6 +16,7 @@ import os
 import re
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,6 +157,11 @@ def _report(cascade: stst.Cascade) -> str:
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in cascade.seconds.items())
     factor = f", {cascade.real_time_factor:.2f} s per second of audio" if cascade.heard_seconds else ""
     return f"{language}{cascade.heard_seconds:.0f} of {cascade.audio_seconds:.0f} s: {stages}{factor}."
+
+
+def _list(lines: Sequence[str]) -> str:
+    """Lines under each other, none of them markup."""
+    return "\n".join("- " + re.sub(r"([\\`*_{}\[\]<>()#+.!|~$-])", r"\\\1", line) for line in lines)
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -563,6 +569,8 @@ class Page:
             for title, source in SPEECH_TO_SPEECH_TABS:
                 with gr.Tab(title):
                     self.speech_to_speech_from(source)
+            with gr.Tab("Several files"):
+                self.speech_to_speech_of_files()
         self.source("translation")
         self.source("voice")
         self.speech_to_speech_endpoint()
@@ -637,6 +645,55 @@ class Page:
         for ended in (started.success, started.failure):
             ended(lambda: gr.Button(interactive=False), None, cancel, queue=False, **PRIVATE)
         cancel.click(stop, None, [player, status, cancel], queue=False, **PRIVATE)
+
+    def speech_to_speech_of_files(self) -> None:
+        files = gr.File(label="Sound or video files", file_count="multiple", file_types=["audio", "video"], height=140)
+        target, shortcut = self.target()
+        voice = self.voice()
+        with gr.Row():
+            button = gr.Button("Translate and speak all", variant="primary", interactive=False)
+            cancel = gr.Button("Cancel", variant="stop", interactive=False)
+        status = gr.Markdown(elem_id="status-files", min_height=50)
+        results = gr.File(label="Files", file_count="multiple", interactive=False, visible=False, elem_id="files-files")
+        ready = "(files) => ({interactive: Boolean(files?.length), __type__: 'update'})"
+        files.change(None, files, button, js=ready, queue=False, api_visibility="private")
+
+        def run(
+            paths: list[str], voice: str | None, target: str, shortcut: bool, request: gr.Request, progress: gr.Progress = gr.Progress()
+        ) -> Iterator[tuple[Any, ...]]:
+            visitor, cancelled = self.visitor(request), threading.Event()
+            visitor.streams["files"] = cancelled
+            lines: list[str] = []
+            written: list[str] = []
+            names = Counter[str]()
+            folder = tempfile.mkdtemp(dir=visitor.folder(results.GRADIO_CACHE))
+            yield "", gr.update(visible=False, value=None), gr.Button(interactive=True)
+            for path in paths:
+                if cancelled.is_set():
+                    lines.append("Cancelled.")
+                    break
+                cascade, name = None, Path(path).name
+                try:
+                    for cascade in self.cascade(path, voice, target, shortcut, progress, stopped=cancelled.is_set):
+                        yield _list([*lines, f"{name}: {_report(cascade)}"]), gr.skip(), gr.skip()
+                    if cascade is not None:
+                        written += [str(file) for file in stst.save(cascade, Path(folder), commandline.unique_name(path, names))]
+                        lines.append(f"{name}: {_report(cascade)}")
+                except ValueError as error:  # written to be read; the others go on
+                    lines.append(f"{name}: {error}")
+                yield _list(lines), gr.update(visible=bool(written), value=written), gr.skip()
+
+        def stop(request: gr.Request) -> Any:
+            cancelled = self.visitor(request).streams.get("files")
+            if cancelled is not None:
+                cancelled.set()
+            return gr.Button(interactive=False)
+
+        inputs, outputs = [files, voice, target, shortcut], [status, results, cancel]
+        started = button.click(plainly(run), inputs, outputs, show_progress_on=status, api_visibility="private", **MODEL)
+        for ended in (started.success, started.failure):
+            ended(lambda: gr.Button(interactive=False), None, cancel, queue=False, **PRIVATE)
+        cancel.click(stop, None, cancel, queue=False, **PRIVATE)
 
     def speech_to_speech_endpoint(self) -> None:
         """The same for programs, in one piece: a file in, speech and its text out."""

@@ -14,6 +14,8 @@ A checkpoint is looked for in this order:
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import hashlib
 import importlib.util
@@ -62,6 +64,12 @@ EMBEDDED_VOICE_SHA256 = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63
 # visitor, a browser) wants the same cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# glibc gives a large block back at once when it is freed, but learns from each what large is, up to 32 MB; then a decode's blocks of
+# ever other sizes leave holes, and memory grows by the minute. Fixed sizes cost no time that could be measured.
+with contextlib.suppress(OSError, AttributeError):  # another C library
+    _libc = ctypes.CDLL("libc.so.6")
+    _libc.mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD: bytes
+    _libc.mallopt(-1, 1 << 24)  # M_TRIM_THRESHOLD: bytes
 
 INSTALL_EMBEDDED = "pip install -r requirements-embedded.txt"
 

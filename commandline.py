@@ -103,7 +103,7 @@ def run(inputs: Sequence[str], out: Path, suffixes: Collection[str], work: Work)
 
             bar.set_description_str(_shown(file))
             try:
-                for written in work(file, _name(file, names), report):
+                for written in work(file, unique_name(file, names), report):
                     bar.write(str(written), file=sys.stdout)
             except Exception as error:
                 failed += 1
@@ -126,7 +126,7 @@ def _shown(file: str) -> str:
     return file if len(file) <= 60 else f"{file[:57]}..."
 
 
-def _name(file: str, names: Counter[str]) -> str:
+def unique_name(file: str, names: Counter[str]) -> str:
     """A name for a file's results that no other file's have: of a second talk.wav, talk-2. A text by itself is called text."""
     stem = Path(file).stem if os.path.exists(file[:1000]) else "text"
     names[stem] += 1

@@ -204,6 +204,24 @@ def test_an_upload_is_heard_before_it_is_finished_and_without_a_gap(browse: Brow
         page.screenshot(path=SCREENSHOTS / "speech-to-speech-finished.png", full_page=True)
 
 
+def test_several_files_are_translated_and_a_bad_one_does_not_stop_the_others(browse: Browse, tmp_path: Path) -> None:
+    tone = write(tmp_path / "tone <b>.wav", chirp(3, SAMPLING_RATE), SAMPLING_RATE, "PCM_16")
+    with browse(BONJOUR) as page:
+        tab(page, "Speech-to-speech translation", "Several files")
+        button = page.get_by_role("button", name="Translate and speak all", exact=True)
+        expect(button).to_be_disabled()
+        page.locator("input[type=file][multiple]").last.set_input_files([COUNTING, tone, BONJOUR])
+        button.click()
+        status = page.locator("#status-files")
+        expect(status).to_contain_text("No speech was heard.", timeout=60_000)
+        expect(status.locator("li")).to_have_count(3, timeout=60_000)
+        expect(status.locator("li").last).to_contain_text("French")
+        assert status.locator("b").count() == 0, "a file's name is never markup"
+        for file in ("conteggio.wav", "conteggio.translation.srt", "bonjour_monde.wav", "bonjour_monde.translation.txt"):
+            expect(page.locator("#files-files").get_by_role("cell", name=file, exact=True)).to_be_visible()
+        page.screenshot(path=SCREENSHOTS / "speech-to-speech-files.png", full_page=True)
+
+
 def test_a_cancelled_run_stops_and_what_is_done_stays(browse: Browse, long_clip: Path) -> None:
     with browse(BONJOUR) as page:
         upload(page, long_clip)
