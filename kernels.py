@@ -93,6 +93,7 @@ def _fbgemm_int8(weight: Tensor, bias: Tensor | None) -> Linear:
     quantised, scale = _quantised(weight)
     quantised = torch._make_per_channel_quantized_tensor(quantised, scale, torch.zeros(n_out, dtype=torch.int64), 0)
     packed = torch.ops.quantized.linear_prepack(quantised, None)
+    sums = quantised.dequantize().sum(1)  # what a row's least value, which is taken off it, adds to each output
     bias = torch.zeros(n_out) if bias is None else bias.float()
     one_row: Any = torch.ops.quantized.linear_dynamic
     rows_at: Any = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
@@ -100,8 +101,10 @@ def _fbgemm_int8(weight: Tensor, bias: Tensor | None) -> Linear:
     def linear(x: Tensor) -> Tensor:
         if x.numel() == n_in:
             return one_row(x, packed, True).add_(bias)
-        row_scale = x.abs().amax(-1, keepdim=True)
-        return torch.addcmul(bias, rows_at(x / row_scale, 1 / 63, 64, packed), row_scale)
+        least, most = torch.aminmax(x, dim=-1, keepdim=True)
+        span = most.sub_(least)  # never 0, as above
+        y = rows_at((x - least) / span, 1 / 127, 0, packed)
+        return torch.addcmul(bias, y, span).add_(least * sums)
 
     return linear
 
