@@ -1,167 +1,86 @@
-"""The page: one builder per tab, event handlers, the messages a person reads; launch.
+"""The page: one builder per tab, event handlers; launch.
 
-Knows: Gradio, what a visitor sees and in which words. Does not know: how anything is decoded or spoken; that is in asr.py,
-captions.py, stst.py and tts.py. Nor for how long what was said is kept; that is in visitors.py.
+Knows: Gradio, what a visitor sees and what a click does. Does not know: how anything is decoded or spoken; that is in asr.py,
+captions.py, stst.py and tts.py. Nor for how long what was said is kept (visitors.py), in which words a person is told of it
+(telling.py), or how programs come in (endpoints.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import functools
-import html
-import inspect
 import logging
 import os
-import re
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import gradio as gr
+from gradio.events import Dependency
 
 import asr
 import checkpoints
 import commandline
+import endpoints
+import how_it_works
 import stst
 import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16
 from checkpoints import Settings, language_name
+from endpoints import DETECT, MODEL, spoken
+from telling import (
+    Cue,
+    as_piece,
+    captions_html,
+    captions_status,
+    listed,
+    model_line,
+    plainly,
+    report,
+    say,
+    segments_html,
+    speech_cues,
+    t,
+    voice_line,
+    with_times,
+)
 from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, Sent, StreamingMode, Visitor, Visitors, decode_captions
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from decoding import Decoded
 
 STREAM_EVERY = 0.5  # seconds of sound in a chunk; below that, Gradio loses and reorders chunks
 IN_FLIGHT_SECONDS = 5.0  # after Stop, chunks that the page has sent are waited for that long
 # As tall as its text, within limits; beyond them the newest words stay in sight unless somebody scrolls up.
 LIVE = """<div style="display: flex; flex-direction: column-reverse; min-height: 6em; max-height: 14em; overflow-y: auto">
 <div style="margin-bottom: auto; font-size: var(--text-lg)">${value}</div></div>"""
-PARTIAL = "opacity: 0.6"  # words that may still change
-LOADING_SECONDS = 2.5  # captions of which there are none by then wait for the weights
-BUSY_SECONDS = 5.0  # captions that are further behind than this say why
-SHOWN_CHARACTERS = 3000  # of live captions at most: what the page is sent must not grow with the hour
-SENTENCE = re.compile(r"[^.?!。？！]+[.?!。？！]*\s*|[.?!。？！]+\s*")
-HEAD = f"<script>{Path(__file__).with_name('microphone.js').read_text(encoding='utf-8')}</script>"
-PLAYER = Path(__file__).with_name("player.js").read_text(encoding="utf-8")
+HERE = Path(__file__).parent
+HEAD = "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in ("microphone.js", "session.js"))
+PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
+SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden>Pause</button> <span></span>'
 SILENCE = {"index": 0, "rate": 0, "pcm": ""}  # what the player is given to be quiet
 CLOCK_SECONDS = 2.0  # between two looks at how far the captions are
 # A screen reader reads what is new when it has time.
 POLITE = "element.setAttribute('aria-live', 'polite'); element.setAttribute('aria-atomic', 'false')"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}  # whatever runs a model; the decodes take turns inside
-DETECT = "detect"
-LANGUAGE_CHOICES = [("Detect", DETECT), *((language.title(), language) for language in asr.LANGUAGES)]
+LANGUAGE_CHOICES = [(str(t("Detect")), DETECT), *((str(t(language.title())), language) for language in asr.LANGUAGES)]
 SPEECH_TO_SPEECH_TABS: list[tuple[str, Literal["microphone", "upload"]]] = [("Microphone", "microphone"), ("Audio File", "upload")]
-TASK_CHOICES = [("Transcribe", "transcribe"), ("Translate to English", "translate")]
+TASK_CHOICES = [(str(t("Transcribe")), "transcribe"), (str(t("Translate to English")), "translate")]
 VOICE_CHOICES = [
-    ("SpeechT5 in the course's voice", "SpeechT5"),
-    *((f"SpeechT5 as {speaker}: {who}", speaker) for speaker, who in checkpoints.SPEAKERS.items()),
-    ("Embedded voice", "embedded"),
+    (str(t("SpeechT5 in the course's voice")), "SpeechT5"),
+    *((f"SpeechT5 {speaker}: " + t(who), speaker) for speaker, who in checkpoints.SPEAKERS.items()),
+    (str(t("Embedded voice")), "embedded"),
 ]
-
-
-# --- what a person reads when something goes wrong ----------------------------------------------------------------
-
-
-def plainly(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler whose errors reach the page as a sentence. What was said or uploaded stays where it is."""
-
-    @functools.wraps(handler)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        with _plain_errors(handler.__name__):
-            return handler(*args, **kwargs)
-
-    @functools.wraps(handler)
-    def wrapped_generator(*args: Any, **kwargs: Any) -> Any:
-        with _plain_errors(handler.__name__):
-            yield from handler(*args, **kwargs)
-
-    return wrapped_generator if inspect.isgeneratorfunction(handler) else wrapped
-
-
-@contextmanager
-def _plain_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:  # AudioError, TextError, CheckpointError: written to be read
-        raise gr.Error(str(error), duration=None, print_exception=False, title="") from error
-    except gr.Error:
-        raise
-    except Exception as error:
-        log.exception("%s failed", name)
-        message = "Something went wrong on the server. What you recorded or chose is still here: try again."
-        raise gr.Error(message, duration=None, print_exception=False, title="") from error
-
-
-# --- what a person reads of live captions -------------------------------------------------------------------------
-
-
-def captions_html(stream: Captioned) -> str:
-    """Committed words, then lighter the ones that may still change. What a visitor said is never markup."""
-    if stream.captions is None:
-        return ""
-    committed = stream.captions.committed
-    if len(committed) > SHOWN_CHARACTERS:  # cut in large steps, so that what is on the page seldom moves
-        step = SHOWN_CHARACTERS // 3
-        committed = committed[-(-(len(committed) - SHOWN_CHARACTERS) // step) * step :].partition(" ")[2]
-    # A sentence each: what has not changed since the last time stays as it is, and a screen reader reads only what is new.
-    pieces = [html.escape(piece) for piece in SENTENCE.findall(committed)]
-    sentences = "".join(f"<span>{piece}</span>" for piece in pieces)
-    partial = f'<span class="partial" aria-hidden="true" style="{PARTIAL}">{html.escape(stream.captions.partial)}</span>'
-    return sentences + partial
-
-
-def captions_status(stream: Captioned) -> str:
-    """How far the captions are, in one line."""
-    heard, decoded = len(stream.recording) / SAMPLING_RATE, stream.n_decoded / SAMPLING_RATE
-    behind, captions = heard - decoded, stream.captions
-    if stream.is_over:
-        parts = [f"{heard:.1f} s received and decoded."]
-    else:
-        parts = [f"{behind:.1f} s behind: {heard:.1f} s received, {decoded:.1f} s decoded."]
-    if captions is not None and not captions.hears_speech and not stream.is_over:
-        parts.append("No speech is heard.")
-    elif captions is not None and captions.heard_language is not None:
-        parts.append(f"Language heard: {language_name(captions.heard_language)}.")
-    if stream.recording.is_full:
-        parts.append("Too much waits to be decoded, and no more is recorded: press Stop.")
-    elif captions is None and behind > LOADING_SECONDS:
-        parts.append("The model is being loaded; what you say is kept.")
-    elif behind > BUSY_SECONDS and not stream.is_over:
-        parts.append("Many people are speaking at once, or this machine is busy: the words come later, none is lost.")
-    return " ".join(parts)
-
-
-# --- what a person reads and hears of speech-to-speech translation ------------------------------------------------
-
-
-def _piece(index: int, cascade: stst.Cascade) -> dict[str, Any]:
-    """A sentence's speech, as player.js takes it."""
-    pcm = cascade.sentences[index].speech.astype("<i2").tobytes()
-    return {"index": index, "rate": cascade.sampling_rate, "pcm": base64.b64encode(pcm).decode()}
-
-
-def _with_times(parts: Sequence[stst.Sentence | stst.Timed]) -> str:
-    """One line each, after the minute and second at which it is said."""
-    return "\n".join(f"{int(part.start) // 60}:{int(part.start) % 60:02} {part.text.strip()}" for part in parts)
-
-
-def _report(cascade: stst.Cascade) -> str:
-    """What has been done so far, and how long each stage took, in one line."""
-    language = f"{language_name(cascade.language)}. " if cascade.language else ""
-    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in cascade.seconds.items())
-    factor = f", {cascade.real_time_factor:.2f} s per second of audio" if cascade.heard_seconds else ""
-    return f"{language}{cascade.heard_seconds:.0f} of {cascade.audio_seconds:.0f} s: {stages}{factor}."
-
-
-def _list(lines: Sequence[str]) -> str:
-    """Lines under each other, none of them markup."""
-    return "\n".join("- " + re.sub(r"([\\`*_{}\[\]<>()#+.!|~$-])", r"\\\1", line) for line in lines)
+EXAMPLE_WIDTH = 90  # pixels at least; three fit beside each other on a phone
+CSS = "#how-it-works :is(td, th) { word-break: normal; overflow-wrap: normal; }"  # Gradio breaks words, even short ones
+ENGLISH_EXAMPLE = "The quick brown fox jumps over the lazy dog, and nobody minds."
+EXAMPLES = {"Example in Italian": HERE / "examples" / "conteggio.ogg", "Example in French": HERE / "examples" / "bonjour_monde.ogg"}
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -178,53 +97,59 @@ class Page:
         self.voices: list[gr.Dropdown] = []
         self.targets: list[gr.Dropdown] = []
         self.shortcuts: list[gr.Checkbox] = []
-        self.examples: list[gr.Button] = []
+        self.examples: list[gr.Button] = []  # of the Hub's
+        self.foreign_examples: list[gr.Button] = []  # for what may know English only
+        self.texts: dict[str, gr.Textbox] = {}  # that a reload does not lose
+        self.runs: list[Dependency] = []  # after which the status lines have something new to tell
 
     def build(self) -> gr.Blocks:
         with gr.Blocks(title="Speech", analytics_enabled=False, delete_cache=(300, 3600)) as demo:
-            gr.Markdown("# Speech\nSpeak or choose a file: read it, read it in English, or hear it in English.")
+            endpoints.add(self)  # first: the tabs' own events would take the names of the functions that they share
+            gr.Markdown(t("# Speech\nSpeak or choose a file: read it, read it in English, or hear it in English."))
             with gr.Tabs():
-                with gr.Tab("Speech recognition"), gr.Tabs():
-                    with gr.Tab("Full context", id="full"):
+                with gr.Tab(t("Speech recognition")), gr.Tabs():
+                    with gr.Tab(t("Full context"), id="full"):
                         self.full_context_tab()
-                    with gr.Tab("Streaming, accumulated", id="accumulated"):
-                        self.streaming_tab(ACCUMULATED, "While you speak, everything said so far is decoded again and again.")
-                    with gr.Tab("Streaming, chunk only", id="chunks"):
-                        self.streaming_tab(CHUNK_ONLY, "While you speak, each piece is decoded alone, and its text added to a list.")
-                    with gr.Tab("Live captions", id="captions"):
+                    with gr.Tab(t("Streaming, accumulated"), id="accumulated"):
+                        self.streaming_tab(ACCUMULATED, "Press record and speak: everything said so far is decoded again and again.")
+                    with gr.Tab(t("Streaming, chunk only"), id="chunks"):
+                        self.streaming_tab(CHUNK_ONLY, "Press record and speak: each piece is decoded alone, and its text added to a list.")
+                    with gr.Tab(t("Live captions"), id="captions"):
                         self.captions_tab()
-                with gr.Tab("Speech translation"):
+                with gr.Tab(t("Speech translation")):
                     self.translation_tab()
-                with gr.Tab("Text to speech"):
+                with gr.Tab(t("Text to speech")):
                     self.synthesis_tab()
-                with gr.Tab("Speech-to-speech translation"):
+                with gr.Tab(t("Speech-to-speech translation")):
                     self.speech_to_speech_tab()
-            languages = [dropdown for _, dropdown in self.languages]
-            outputs = [
-                *(markdown for _, markdown in self.sources),
-                *languages,
-                *self.voices,
-                *self.targets,
-                *self.shortcuts,
-                *self.examples,
-            ]
+                with gr.Tab(t("How it works")) as tab:
+                    explanation = gr.Markdown(elem_id="how-it-works")
+                    gr.Image(str(HERE / "benchmarks" / "streaming.png"), show_label=False, buttons=[], interactive=False, container=False)
+            tab.select(self.explain, None, explanation, api_visibility="private")
+            sources, languages = [markdown for _, markdown in self.sources], [dropdown for _, dropdown in self.languages]
+            choices = [*languages, *self.voices, *self.targets, *self.shortcuts, *self.examples, *self.foreign_examples]
+            outputs = [*sources, *choices]
             remembered = gr.BrowserState(storage_key="speech-voice", secret="not one")  # any that outlasts a restart
             demo.load(self.prepare, remembered, outputs, api_visibility="private", show_progress="hidden")
             for voice in self.voices:  # chosen on one tab, it is chosen on all
                 chosen = f"(voice) => Array({len(self.voices) + 1}).fill(voice)"
                 voice.input(None, voice, [remembered, *self.voices], js=chosen, queue=False, api_visibility="private")
+            for run in self.runs:
+                run.then(self.tell_sources, None, sources, queue=False, **PRIVATE)
+            kept = ", ".join(f"'{name}'" for name in self.texts)
+            demo.load(None, None, [*self.texts.values()], js=f"() => window.session?.kept({kept})", api_visibility="private")
             demo.unload(self.leave)
         return demo
 
     # Handlers: what a click does.
 
-    def visitor(self, request: gr.Request) -> Visitor:
-        return self.visitors.of(request.session_hash)
+    def visitor(self, request: gr.Request | None) -> Visitor:
+        return self.visitors.of(request.session_hash if request else None)
 
     def leave(self, request: gr.Request) -> None:
         self.visitors.leave(request.session_hash)
 
-    def prepare(self, voice: str | None = None) -> list[Any]:
+    def prepare(self, voice: str | None, request: gr.Request) -> list[Any]:
         """Tells, once a page is up, which weights there are: finding out asks the Hub, but loads nothing."""
         find: dict[str, Callable[[], checkpoints.Source]] = {
             "asr": lambda: checkpoints.find_whisper(self.settings.asr_checkpoint),
@@ -232,35 +157,50 @@ class Page:
             "voice": lambda: checkpoints.find_voice(self.settings),
         }
         found: dict[str, checkpoints.Source] = {}
-        sentences = {}
         for role in find:
-            try:
+            with suppress(ValueError):  # its status line says so
                 found[role] = find[role]()
-                sentences[role] = f"Model: {found[role].sentence}."
-            except ValueError as error:
-                sentences[role] = str(error)
         multilingual = {role for role in ("asr", "translation") if role in found and checkpoints.is_multilingual(found[role])}
         both_voices = "voice" in found and found["voice"].kind != "embedded"
-        example = checkpoints.hub_reachable()
-        targets = [(language_name(code), code) for code in stst.targets(self.settings)]
+        targets = [(say(language_name(code)), code) for code in stst.targets(self.settings)]
         return [
-            *[sentences[role] for role, _ in self.sources],
+            *self.tell_sources(request),
             *[gr.update(visible=not multilingual.isdisjoint(roles)) for roles, _ in self.languages],
             *[gr.update(visible=both_voices, value=(voice or "SpeechT5") if both_voices else None) for _ in self.voices],
             *[gr.update(visible=len(targets) > 1, choices=targets, value="en") for _ in self.targets],
             *[gr.update(visible=len(targets) > 1) for _ in self.shortcuts],
-            *[gr.update(visible=example) for _ in self.examples],
+            *[gr.update(visible=checkpoints.hub_reachable()) for _ in self.examples],
+            *[gr.update(visible="asr" in multilingual) for _ in self.foreign_examples],
         ]
+
+    def tell_sources(self, request: gr.Request) -> list[str]:
+        """The status lines: which checkpoint, from where, on what and how exactly it computes, how fast the last run was."""
+        factors, lines = self.visitor(request).factors, {}
+        for role, name in (("asr", self.settings.asr_checkpoint), ("translation", self.settings.translation_checkpoint)):
+            lines[role] = model_line(name, self.settings, factors.get(role))
+        lines["voice"] = voice_line(self.settings, factors.get("voice"))
+        return [lines[role] for role, _ in self.sources]
+
+    def explain(self) -> str:
+        return how_it_works.page(say)
+
+    @contextmanager
+    def timing(self, role: str, request: gr.Request | None, seconds: float = 0.0) -> Iterator[list[float]]:
+        """Keeps, for a visitor's status line, the seconds of computing per second of audio: of `seconds`, or of what is appended."""
+        heard, began = [seconds], time.perf_counter()
+        yield heard
+        if sum(heard) > 0:
+            self.visitor(request).factors[role] = (time.perf_counter() - began) / sum(heard)
 
     def load_whisper(self, name: str, progress: gr.Progress) -> None:
         """Loads what the next step needs, with progress on the page; nothing at all from the second use on."""
-        progress(0, desc=f"Loading {name}")
-        checkpoints.load_whisper(name, self.settings, lambda fraction, what: progress(fraction, desc=what))
+        progress(0, desc=say(f"Loading {name}"))
+        checkpoints.load_whisper(name, self.settings, lambda fraction, what: progress(fraction, desc=say(what)))
 
     def load_voice(self, voice: tts.Voice, progress: gr.Progress) -> None:
-        progress(0, desc="Loading the voice")
+        progress(0, desc=say("Loading the voice"))
         if voice != "embedded":
-            checkpoints.load_speecht5(self.settings, lambda fraction, what: progress(fraction, desc=what))
+            checkpoints.load_speecht5(self.settings, lambda fraction, what: progress(fraction, desc=say(what)))
         else:
             checkpoints.load_embedded_voice()
 
@@ -268,32 +208,66 @@ class Page:
         """The voice of another language than English, and what translates text into it."""
 
         def report(fraction: float, what: str) -> None:
-            progress(fraction, desc=what)
+            progress(fraction, desc=say(what))
 
-        progress(0, desc=f"Loading a voice for {language_name(into)}")
+        progress(0, desc=say(f"Loading a voice for {language_name(into)}"))
         checkpoints.load_mms_voice(into, self.settings, report)
         if not shortcut:
-            progress(0, desc=f"Loading {self.settings.text_translation_checkpoint}")
+            progress(0, desc=say(f"Loading {self.settings.text_translation_checkpoint}"))
             checkpoints.load_text_translator(self.settings, report)
 
-    def transcribe(self, audio: str | None, language: str = DETECT, progress: gr.Progress = gr.Progress()) -> str:
+    def transcribe(
+        self, audio: str | None, language: str = DETECT, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()
+    ) -> str:
+        """The text of a recording, in the language that is spoken.
+
+        Args:
+            audio: a sound or video file.
+            language: the language spoken; detected if not given.
+        """
+        return self.transcribed(audio, language, request, progress).text
+
+    def transcribed(
+        self, audio: str | None, language: str, request: gr.Request | None, progress: gr.Progress, word_times: bool = False
+    ) -> Decoded:
         waveform = load_audio(audio, self.settings.max_seconds)  # a mistake is told before anything is loaded
         self.load_whisper(self.settings.asr_checkpoint, progress)
-        progress(0.1, desc="Listening")
-        return asr.transcribe((SAMPLING_RATE, waveform), _spoken(language), self.settings)
+        progress(0.1, desc=say("Listening"))
+        with self.timing("asr", request, len(waveform) / SAMPLING_RATE):
+            decoded = asr.decoded(waveform, spoken(language), self.settings, word_times=word_times)
+        if not decoded.text:
+            raise NoSpeechError
+        return decoded
 
-    def translate(self, audio: str | None, progress: gr.Progress = gr.Progress()) -> str:
+    def translate(self, audio: str | None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()) -> str:
+        """The English text of a recording in any of 99 languages.
+
+        Args:
+            audio: a sound or video file.
+        """
         waveform = load_audio(audio, self.settings.max_seconds)
         self.load_whisper(self.settings.translation_checkpoint, progress)
-        progress(0.1, desc="Translating")
-        return stst.translate((SAMPLING_RATE, waveform), self.settings)
+        progress(0.1, desc=say("Translating"))
+        with self.timing("translation", request, len(waveform) / SAMPLING_RATE):
+            return stst.translate((SAMPLING_RATE, waveform), self.settings)
 
-    def synthesise(self, text: str, voice: str | None = None, progress: gr.Progress = gr.Progress()) -> Any:
+    def synthesise(
+        self, text: str, voice: str | None = None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()
+    ) -> Any:
+        """English text, spoken: a sound file.
+
+        Args:
+            text: English as it is written.
+            voice: SpeechT5, one of its seven speakers, or embedded; SpeechT5 where it can be had, if not given.
+        """
         tts.check_text(text, self.settings)
         chosen = self.chosen_voice(voice)
         self.load_voice(chosen, progress)
-        progress(0.1, desc="Speaking")
-        return tts.synthesise(text, chosen, self.settings)
+        progress(0.1, desc=say("Speaking"))
+        with self.timing("voice", request) as heard:
+            sampling_rate, speech = tts.synthesise(text, chosen, self.settings)
+            heard.append(len(speech) / sampling_rate)
+        return sampling_rate, speech
 
     def chosen_voice(self, voice: str | None) -> tts.Voice:
         return cast(tts.Voice, voice) if voice else tts.default_voice(self.settings)
@@ -311,57 +285,86 @@ class Page:
             self.load_voice(chosen, progress)
         else:
             self.load_target(into, shortcut, progress)
-        progress(0, desc="Translating")
+        progress(0, desc=say("Translating"))
         for cascade in stst.stream((SAMPLING_RATE, waveform), chosen, self.settings, into, shortcut=shortcut, **how):
             if cascade.transcribed_seconds:
-                progress(cascade.transcribed_seconds / cascade.audio_seconds, desc="Writing down what was said")
+                progress(cascade.transcribed_seconds / cascade.audio_seconds, desc=say("Writing down what was said"))
             else:
-                progress(cascade.heard_seconds / cascade.audio_seconds, desc="Translating")
+                progress(cascade.heard_seconds / cascade.audio_seconds, desc=say("Translating"))
             yield cascade
 
     def speech_to_speech_translation(
         self,
         audio: str | None,
         voice: str | None = None,
-        target: str = "en",
+        target: str = "english",
         shortcut: bool = False,
         progress: gr.Progress = gr.Progress(),
     ) -> tuple[Any, str]:
+        """A recording in any of 99 languages, spoken in English or another language: a sound file, and its text.
+
+        Args:
+            audio: a sound or video file.
+            voice: for English: SpeechT5, one of its seven speakers, or embedded.
+            target: the language to speak, like "english" or "it".
+            shortcut: into another language than English by the course's shortcut rather than by text translation.
+        """
         *_, cascade = self.cascade(audio, voice, target, shortcut, progress)
         return (cascade.sampling_rate, cascade.speech), cascade.text
 
     # Tabs: what is where.
 
     def full_context_tab(self) -> None:
-        gr.Markdown("Record or choose a file; the whole of it is decoded at once.")
-        audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label="Speech")
-        language = self.language(DETECT)
+        gr.Markdown(t("Record or choose a file; the whole of it is decoded at once."))
+        audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"))
+        with gr.Accordion(t("Choices"), open=False):
+            language = self.language(DETECT)
         with gr.Row():
-            self.video_button(audio)
             button = self.button_for(audio, "Transcribe")
-        text = gr.Textbox(label="Transcription", lines=4, buttons=["copy"], elem_id="text-full")
+            self.video_button(audio)
+        examples = self.example_buttons(audio, self.foreign_examples)
+        text = self.text("full", "Transcription", lines=4)
+        recording, segments = self.playable("full", "Recording with subtitles")
+        with gr.Row(visible=False) as files:
+            srt = gr.DownloadButton(str(t("Subtitles (SRT)")), size="md")
+            vtt = gr.DownloadButton(str(t("Subtitles (WebVTT)")), size="md")
         self.source("asr")
-        button.click(plainly(self.transcribe), [audio, language], text, api_name="transcribe", **MODEL)
+
+        def run(audio: str | None, language: str, request: gr.Request, progress: gr.Progress = gr.Progress()) -> list[Any]:
+            import captions
+
+            decoded = self.transcribed(audio, language, request, progress, word_times=True)
+            cues, visitor = captions.cues(decoded.words), self.visitor(request)
+            written = [
+                visitor.write(srt.GRADIO_CACHE, "transcription.srt", captions.to_srt(decoded.words)),
+                visitor.write(vtt.GRADIO_CACHE, "transcription.vtt", captions.to_vtt(decoded.words)),
+            ]
+            return [decoded.text, *_played(audio, cues, "full", decoded.end), gr.Row(visible=bool(cues)), *written]
+
+        outputs = [text, recording, segments, files, srt, vtt]
+        for begun in (button.click, *examples):
+            self.runs.append(begun(plainly(run), [audio, language], outputs, api_visibility="private", **MODEL))
 
     def streaming_tab(self, mode: StreamingMode[Any], does: str) -> None:
-        gr.Markdown(f"{does} Press record and speak.")
+        gr.Markdown(t(does))
         microphone, sent = self.microphone(mode.name)
         # A short piece in another language than the page expects is heard as nonsense, so it starts with the checkpoint's own.
-        language = self.language("english" if self.settings.asr_checkpoint.endswith(".en") else DETECT)
-        text = gr.Textbox(label="Transcription", lines=4, buttons=["copy"], elem_id=f"text-{mode.name}")
+        with gr.Accordion(t("Choices"), open=False):
+            language = self.language("english" if self.settings.asr_checkpoint.endswith(".en") else DETECT)
+        text = self.text(mode.name, "Transcription", lines=4)
         cost = gr.Markdown(elem_id=f"cost-{mode.name}")
         timer = gr.Timer(STREAM_EVERY, active=False)
         self.source("asr")
 
         def begin(sent: Sent, request: gr.Request) -> tuple[Any, ...]:
             self.visitor(request).begin(mode.name, mode.begin(Recording(self.settings.max_seconds)), sent)
-            return "", "Listening.", gr.Timer(active=True)
+            return "", say("Listening."), gr.Timer(active=True)
 
         def decode(language: str, request: gr.Request) -> Any:
             try:
                 stream = self.decode(mode, mode.name, language, request)
             except ValueError as error:  # told once, where the next tick would tell it again
-                return gr.skip(), str(error), gr.Timer(active=False)
+                return gr.skip(), say(str(error)), gr.Timer(active=False)
             return (stream.text, self.told(mode, stream), gr.skip()) if stream else (gr.skip(), gr.skip(), gr.skip())
 
         def finish(language: str, sent: Sent, request: gr.Request) -> tuple[Any, ...]:
@@ -369,7 +372,7 @@ class Page:
                 return gr.skip(), gr.skip(), gr.skip()
             stream = self.decode(mode, mode.name, language, request)
             if stream is None or not stream.text:
-                return "", str(NoSpeechError()), gr.Timer(active=False)
+                return "", say(str(NoSpeechError())), gr.Timer(active=False)
             return stream.text, self.told(mode, stream), gr.Timer(active=False)
 
         def settle(request: gr.Request) -> Any:
@@ -382,7 +385,6 @@ class Page:
         timer.tick(plainly(decode), language, outputs, trigger_mode="once", **MODEL, **PRIVATE)
         stop = microphone.stop_recording(plainly(finish), [language, sent], outputs, js=_finish(mode.name), **MODEL, **PRIVATE)
         stop.then(plainly(settle), None, [text, cost], **PRIVATE)
-        self.stream_endpoint(mode)
 
     def microphone(self, name: str) -> tuple[gr.Audio, gr.JSON]:
         """A microphone whose chunks go to the visitor's stream of this name, all of them and in order.
@@ -390,7 +392,7 @@ class Page:
         Returns:
             It, and what the page tells of each chunk, of the beginning and of the end: which recording, how many chunks.
         """
-        microphone = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label="Speech", elem_id=f"mic-{name}")
+        microphone = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label=t("Speech"), elem_id=f"mic-{name}")
         sent = gr.JSON(visible=False)
 
         def hear(chunk: tuple[int, Any] | None, sent: Sent, request: gr.Request) -> None:
@@ -410,59 +412,39 @@ class Page:
         microphone.change(plainly(hear), [microphone, sent], None, js=hand_over, **heard)
         return microphone, sent
 
-    def stream_endpoint(self, mode: StreamingMode[Any]) -> None:
-        """The same stream for programs, which cannot call a page's stream event: a chunk file in, the text so far out."""
-
-        def stream_chunk(chunk: str, language: str, new_recording: bool, request: gr.Request) -> str:
-            visitor, name = self.visitor(request), f"{mode.name}-endpoint"
-            if new_recording or name not in visitor.streams:
-                visitor.streams[name] = mode.begin(Recording(self.settings.max_seconds))
-            asr.hear(visitor.streams[name].recording, chunk)
-            stream = self.decode(mode, name, language, request)
-            return stream.text if stream else ""
-
-        with gr.Column(visible=False):
-            chunk = gr.Audio(type="filepath", label="Chunk")
-            language = gr.Dropdown(LANGUAGE_CHOICES, value=DETECT, label="Language")
-            new_recording = gr.Checkbox(label="New recording")
-            text = gr.Textbox(label="Text so far")
-            send = gr.Button()
-        inputs = [chunk, language, new_recording]
-        send.click(plainly(stream_chunk), inputs, text, api_name=f"stream_{mode.name}", **MODEL)
-
     def decode(self, mode: StreamingMode[Any], name: str, language: str, request: gr.Request) -> Any:
         """Decodes what a visitor has said since the last time; None where a new recording has begun meanwhile."""
-        return self.visitor(request).advance(name, lambda stream: mode.decode(stream, _spoken(language), self.settings))
+        return self.visitor(request).advance(name, lambda stream: mode.decode(stream, spoken(language), self.settings))
 
     def told(self, mode: StreamingMode[Any], stream: Any) -> str:
-        full = f" The recording is full ({self.settings.max_minutes:g} minutes): press Stop." if stream.recording.is_full else ""
-        return mode.cost(stream) + full
+        full = f"The recording is full ({self.settings.max_minutes:g} minutes): press Stop." if stream.recording.is_full else ""
+        return f"{say(mode.cost(stream))} {say(full)}"
 
     def captions_tab(self) -> None:
-        gr.Markdown("Press record, talk, and read along for as long as you like. Lighter words may still change.")
+        gr.Markdown(t("Press record, talk, and read along for as long as you like. Lighter words may still change."))
         microphone, sent = self.microphone("captions")
-        with gr.Accordion("Choices", open=False):
-            task = gr.Radio(TASK_CHOICES, value="transcribe", label="Task")
+        with gr.Accordion(t("Choices"), open=False):
+            task = gr.Radio(TASK_CHOICES, value="transcribe", label=t("Task"))
             language = self.language(DETECT, "asr", "translation")
         live = gr.HTML(elem_id="live-captions", html_template=LIVE, container=True, js_on_load=POLITE)
-        text = gr.Textbox(label="Captions", lines=4, max_lines=20, buttons=["copy"], elem_id="text-captions", visible=False)
+        text = self.text("captions", "Captions", lines=4, max_lines=20, visible=False)
         status = gr.Markdown(elem_id="status-captions")
         with gr.Row(visible=False) as files:
-            srt = gr.DownloadButton("Subtitles (SRT)", size="md", elem_id="srt-captions")
-            vtt = gr.DownloadButton("Subtitles (WebVTT)", size="md", elem_id="vtt-captions")
+            srt = gr.DownloadButton(str(t("Subtitles (SRT)")), size="md", elem_id="srt-captions")
+            vtt = gr.DownloadButton(str(t("Subtitles (WebVTT)")), size="md", elem_id="vtt-captions")
         timer, clock = gr.Timer(STREAM_EVERY, active=False), gr.Timer(CLOCK_SECONDS, active=False)
         self.source("asr")
 
         def begin(task: str, language: str, sent: Sent, request: gr.Request) -> list[Any]:
             self.visitor(request).begin("captions", self.captioned(task, language), sent)
-            return shown("", "Listening.", live=True)
+            return shown("", say("Listening."), live=True)
 
         def decode(request: gr.Request) -> tuple[Any, ...]:
             before = self.visitor(request).streams.get("captions")
             try:
                 stream = self.visitor(request).advance("captions", lambda stream: decode_captions(stream, self.settings))
             except ValueError as error:  # told once, where the next tick would tell it again
-                return gr.skip(), str(error), gr.Timer(active=False), gr.Timer(active=False)
+                return gr.skip(), say(str(error)), gr.Timer(active=False), gr.Timer(active=False)
             if stream is None or stream is before or stream.is_over:
                 return gr.skip(), gr.skip(), gr.skip(), gr.skip()
             return captions_html(stream), captions_status(stream), gr.skip(), gr.skip()
@@ -480,7 +462,7 @@ class Page:
                 return [gr.skip() for _ in outputs]
             stream = visitor.advance("captions", lambda stream: decode_captions(stream, self.settings, final=True))
             if stream is None or stream.captions is None or not stream.captions.words:
-                return shown("", str(NoSpeechError()))
+                return shown("", say(str(NoSpeechError())))
             words = stream.captions.words
             written = [
                 visitor.write(srt.GRADIO_CACHE, "captions.srt", captions.to_srt(words)),
@@ -506,93 +488,65 @@ class Page:
         clock.tick(plainly(tell), None, status, trigger_mode="once", concurrency_limit=None, **PRIVATE)
         stop = microphone.stop_recording(plainly(finish), sent, outputs, js=_finish("captions"), **MODEL, **PRIVATE)
         stop.then(plainly(tell), None, status, **PRIVATE)
-        self.captions_endpoint()
 
     def captioned(self, task: str, language: str) -> Captioned:
         """A new recording. What it holds at a time is limited, and captions forget: there is no limit to how long one speaks."""
         if task == "translate":
             stst.check_translates(checkpoints.find_whisper(self.settings.translation_checkpoint))
-            return Captioned(Recording(self.settings.max_seconds), "translate", _spoken(language))
-        return Captioned(Recording(self.settings.max_seconds), "transcribe", _spoken(language))
-
-    def captions_endpoint(self) -> None:
-        """The same captions for programs: a chunk file in, committed and partial text out."""
-
-        def caption_chunk(chunk: str | None, final: bool, task: str, language: str, request: gr.Request) -> tuple[str, str]:
-            visitor, name = self.visitor(request), "captions-endpoint"
-            if name not in visitor.streams:
-                visitor.streams[name] = self.captioned(task, language)
-            recording = visitor.streams[name].recording
-            if chunk is not None:
-                asr.hear(recording, chunk)
-            if final:
-                recording.finish()
-            stream = visitor.advance(name, lambda stream: decode_captions(stream, self.settings, final))
-            if final:
-                visitor.streams.pop(name, None)
-            if stream is None or stream.captions is None:
-                return "", ""
-            return stream.captions.committed, stream.captions.partial
-
-        with gr.Column(visible=False):
-            chunk = gr.Audio(type="filepath", label="Chunk")
-            final = gr.Checkbox(label="Final")
-            task = gr.Dropdown(TASK_CHOICES, value="transcribe", label="Task")
-            language = gr.Dropdown(LANGUAGE_CHOICES, value=DETECT, label="Language")
-            texts = [gr.Textbox(label="Committed"), gr.Textbox(label="Partial")]
-            send = gr.Button()
-        send.click(plainly(caption_chunk), [chunk, final, task, language], texts, api_name="captions", **MODEL)
+            return Captioned(Recording(self.settings.max_seconds), "translate", spoken(language))
+        return Captioned(Recording(self.settings.max_seconds), "transcribe", spoken(language))
 
     def translation_tab(self) -> None:
-        gr.Markdown("Record or choose a file in any of 99 languages; read it in English.")
-        audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label="Speech")
+        gr.Markdown(t("Record or choose a file in any of 99 languages; read it in English."))
+        audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"))
         with gr.Row():
-            self.video_button(audio)
-            self.example_button(audio)
             button = self.button_for(audio, "Translate")
-        text = gr.Textbox(label="English", lines=4, buttons=["copy"], elem_id="text-translation")
+            self.video_button(audio)
+        examples = self.example_buttons(audio)
+        text = self.text("translation", "English", lines=4)
         self.source("translation")
-        button.click(plainly(self.translate), audio, text, api_name="translate", **MODEL)
+        for begun in (button.click, *examples):
+            self.runs.append(begun(plainly(self.translate), audio, text, api_visibility="private", **MODEL))
 
     def synthesis_tab(self) -> None:
-        gr.Markdown("Type English text; hear it.")
-        text = gr.Textbox(label="Text", lines=4, elem_id="text-synthesis", placeholder="The birch canoe slid on the smooth planks.")
+        gr.Markdown(t("Type English text; hear it."))
+        text = gr.Textbox(label=t("Text"), lines=4, elem_id="text-synthesis", placeholder=t("The birch canoe slid on the smooth planks."))
         voice = self.voice()
-        button = gr.Button("Speak", variant="primary")
-        speech = gr.Audio(label="Speech", interactive=False, elem_id="speech-synthesis")
+        button = gr.Button(t("Speak"), variant="primary")
+        speech = gr.Audio(label=t("Speech"), interactive=False, elem_id="speech-synthesis")
         self.source("voice")
-        button.click(plainly(self.synthesise), [text, voice], speech, api_name="synthesise", **MODEL)
+        self.runs.append(button.click(plainly(self.synthesise), [text, voice], speech, api_visibility="private", **MODEL))
 
     def speech_to_speech_tab(self) -> None:
-        gr.Markdown("Speech in any of 99 languages is translated, then spoken: you hear it while it is made.")
+        gr.Markdown(t("Speech in any of 99 languages is translated, then spoken: you hear it while it is made."))
         with gr.Tabs():
             for title, source in SPEECH_TO_SPEECH_TABS:
-                with gr.Tab(title):
+                with gr.Tab(t(title)):
                     self.speech_to_speech_from(source)
-            with gr.Tab("Several files"):
+            with gr.Tab(t("Several files")):
                 self.speech_to_speech_of_files()
         self.source("translation")
         self.source("voice")
-        self.speech_to_speech_endpoint()
 
     def speech_to_speech_from(self, source: Literal["microphone", "upload"]) -> None:
-        audio = gr.Audio(sources=[source], type="filepath", label="Speech")
+        audio = gr.Audio(sources=[source], type="filepath", label=t("Speech"))
         target, shortcut = self.target()
         voice = self.voice()
-        with_transcript = gr.Checkbox(label="Also write down what was said (takes about twice as long)")
+        with gr.Accordion(t("Choices"), open=False):
+            with_transcript = gr.Checkbox(label=t("Also write down what was said (takes about twice as long)"))
         with gr.Row():
+            button = self.button_for(audio, "Translate and speak")
             if source == "upload":
                 self.video_button(audio)
-                self.example_button(audio)
-            button = self.button_for(audio, "Translate and speak")
-            cancel = gr.Button("Cancel", variant="stop", interactive=False)
+            cancel = gr.Button(t("Cancel"), variant="stop", visible=False)
+        examples = self.example_buttons(audio) if source == "upload" else []
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
         status = gr.Markdown(elem_id=f"status-{source}", min_height=50)
-        text = gr.Textbox(label="Translation", lines=3, max_lines=15, buttons=["copy"], elem_id=f"text-{source}")
-        transcript = gr.Textbox(label="What was said", lines=3, max_lines=15, visible=False, elem_id=f"transcript-{source}")
-        speech = gr.Audio(label="Translated speech", interactive=False, visible=False, elem_id=f"speech-{source}")
-        files = gr.File(label="Files", file_count="multiple", interactive=False, visible=False, elem_id=f"files-{source}")
-        outputs = [player, status, text, transcript, speech, files, cancel]
+        text = self.text(source, "Translation", lines=3, max_lines=15)
+        transcript = gr.Textbox(label=t("What was said"), lines=3, max_lines=15, visible=False, elem_id=f"transcript-{source}")
+        speech, segments = self.playable(source, "Translated speech")
+        files = gr.File(label=t("Files"), file_count="multiple", interactive=False, visible=False, elem_id=f"files-{source}")
+        outputs = [player, status, text, transcript, speech, segments, files, cancel]
 
         def run(
             audio: str | None,
@@ -607,54 +561,49 @@ class Page:
             visitor.streams[source] = cancelled
             hidden, n_played, cascade = gr.update(visible=False, value=None), 0, None
             how = {"with_transcript": with_transcript, "stopped": cancelled.is_set}
-            yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, hidden, gr.Button(interactive=True)]
+            yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, "", hidden, gr.Button(visible=True)]
             for cascade in self.cascade(audio, voice, target, shortcut, progress, **how):
                 piece = gr.skip()
                 if len(cascade.sentences) > n_played:
-                    piece = _piece(n_played, cascade)
+                    piece = as_piece(n_played, cascade)
                     n_played += 1
-                said = gr.update(value=_with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
-                yield [piece, _report(cascade), _with_times(cascade.sentences), said, *[gr.skip()] * 3]
+                said = gr.update(value=with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
+                yield [piece, report(cascade), with_times(cascade.sentences), said, *[gr.skip()] * 4]
             if cascade is None:
-                yield [SILENCE, "Cancelled.", *[gr.skip()] * 5]
+                yield [SILENCE, say("Cancelled."), *[gr.skip()] * 6]
                 return
             folder = tempfile.mkdtemp(dir=visitor.folder(speech.GRADIO_CACHE))  # new each time, as browsers keep what they got
             written = [str(file) for file in stst.save(cascade, Path(folder), Path(str(audio)).stem)]
             has_speech = bool(cascade.sentences)
-            shown = [
-                gr.update(visible=has_speech, value=written[0] if has_speech else None),
-                gr.update(visible=bool(written), value=written),
-            ]
-            word = "Cancelled. " if cancelled.is_set() else ""
-            yield [gr.skip(), word + _report(cascade), gr.skip(), gr.skip(), *shown, gr.skip()]
+            seconds = len(cascade.speech) / max(1, cascade.sampling_rate)
+            played = _played(written[0] if has_speech else None, speech_cues(cascade), source, seconds)
+            word = say("Cancelled.") + " " if cancelled.is_set() else ""
+            self.visitor(request).factors["translation"] = cascade.real_time_factor
+            listed_files = gr.update(visible=bool(written), value=written)
+            yield [gr.skip(), word + report(cascade), gr.skip(), gr.skip(), *played, listed_files, gr.skip()]
 
         def stop(request: gr.Request) -> Any:
             cancelled = self.visitor(request).streams.get(source)
             if cancelled is not None:
                 cancelled.set()
-            return SILENCE, "Cancelled. What is done is put together.", gr.Button(interactive=False)
+            return SILENCE, say("Cancelled. What is done is put together."), gr.Button(visible=False)
 
-        started = button.click(
-            plainly(run),
-            [audio, voice, target, shortcut, with_transcript],
-            outputs,
-            show_progress_on=status,
-            api_visibility="private",
-            **MODEL,
-        )
-        for ended in (started.success, started.failure):
-            ended(lambda: gr.Button(interactive=False), None, cancel, queue=False, **PRIVATE)
+        given, how = [audio, voice, target, shortcut, with_transcript], {"show_progress_on": status, "api_visibility": "private", **MODEL}
+        for begun in (button.click, *examples):
+            self.runs.append(started := begun(plainly(run), given, outputs, **how))
+            for ended in (started.success, started.failure):
+                ended(lambda: gr.Button(visible=False), None, cancel, queue=False, **PRIVATE)
         cancel.click(stop, None, [player, status, cancel], queue=False, **PRIVATE)
 
     def speech_to_speech_of_files(self) -> None:
-        files = gr.File(label="Sound or video files", file_count="multiple", file_types=["audio", "video"], height=140)
+        files = gr.File(label=t("Sound or video files"), file_count="multiple", file_types=["audio", "video"], height=140)
         target, shortcut = self.target()
         voice = self.voice()
         with gr.Row():
-            button = gr.Button("Translate and speak all", variant="primary", interactive=False)
-            cancel = gr.Button("Cancel", variant="stop", interactive=False)
+            button = gr.Button(t("Translate and speak all"), variant="primary", interactive=False)
+            cancel = gr.Button(t("Cancel"), variant="stop", visible=False)
         status = gr.Markdown(elem_id="status-files", min_height=50)
-        results = gr.File(label="Files", file_count="multiple", interactive=False, visible=False, elem_id="files-files")
+        results = gr.File(label=t("Files"), file_count="multiple", interactive=False, visible=False, elem_id="files-files")
         ready = "(files) => ({interactive: Boolean(files?.length), __type__: 'update'})"
         files.change(None, files, button, js=ready, queue=False, api_visibility="private")
 
@@ -667,92 +616,121 @@ class Page:
             written: list[str] = []
             names = Counter[str]()
             folder = tempfile.mkdtemp(dir=visitor.folder(results.GRADIO_CACHE))
-            yield "", gr.update(visible=False, value=None), gr.Button(interactive=True)
+            yield "", gr.update(visible=False, value=None), gr.Button(visible=True)
             for path in paths:
                 if cancelled.is_set():
-                    lines.append("Cancelled.")
+                    lines.append(say("Cancelled."))
                     break
                 cascade, name = None, Path(path).name
                 try:
                     for cascade in self.cascade(path, voice, target, shortcut, progress, stopped=cancelled.is_set):
-                        yield _list([*lines, f"{name}: {_report(cascade)}"]), gr.skip(), gr.skip()
+                        yield listed([*lines, f"{name}: {report(cascade)}"]), gr.skip(), gr.skip()
                     if cascade is not None:
                         written += [str(file) for file in stst.save(cascade, Path(folder), commandline.unique_name(path, names))]
-                        lines.append(f"{name}: {_report(cascade)}")
+                        lines.append(f"{name}: {report(cascade)}")
                 except ValueError as error:  # written to be read; the others go on
-                    lines.append(f"{name}: {error}")
-                yield _list(lines), gr.update(visible=bool(written), value=written), gr.skip()
+                    lines.append(f"{name}: {say(str(error))}")
+                yield listed(lines), gr.update(visible=bool(written), value=written), gr.skip()
 
         def stop(request: gr.Request) -> Any:
             cancelled = self.visitor(request).streams.get("files")
             if cancelled is not None:
                 cancelled.set()
-            return gr.Button(interactive=False)
+            return gr.Button(visible=False)
 
         inputs, outputs = [files, voice, target, shortcut], [status, results, cancel]
-        started = button.click(plainly(run), inputs, outputs, show_progress_on=status, api_visibility="private", **MODEL)
+        self.runs.append(started := button.click(plainly(run), inputs, outputs, show_progress_on=status, api_visibility="private", **MODEL))
         for ended in (started.success, started.failure):
-            ended(lambda: gr.Button(interactive=False), None, cancel, queue=False, **PRIVATE)
+            ended(lambda: gr.Button(visible=False), None, cancel, queue=False, **PRIVATE)
         cancel.click(stop, None, cancel, queue=False, **PRIVATE)
-
-    def speech_to_speech_endpoint(self) -> None:
-        """The same for programs, in one piece: a file in, speech and its text out."""
-        with gr.Column(visible=False):
-            audio = gr.Audio(type="filepath", label="Speech")
-            voice = gr.Dropdown(VOICE_CHOICES, value=None, label="Voice")
-            target = gr.Textbox("en", label="Target language")
-            shortcut = gr.Checkbox(label="Shortcut")
-            speech = gr.Audio(label="Translated speech")
-            text = gr.Textbox(label="Translation")
-            send = gr.Button()
-        inputs = [audio, voice, target, shortcut]
-        send.click(plainly(self.speech_to_speech_translation), inputs, [speech, text], api_name="speech_to_speech_translation", **MODEL)
 
     # Parts that several tabs have.
 
+    def text(self, name: str, label: str, **how: Any) -> gr.Textbox:
+        """What was understood; a reload does not lose it."""
+        box = gr.Textbox(label=t(label), buttons=["copy"], elem_id=f"text-{name}", **how)
+        box.change(None, box, None, js=f"(text) => {{ window.session?.keep('{name}', text); }}", queue=False, api_visibility="private")
+        self.texts[name] = box
+        return box
+
+    def playable(self, name: str, label: str) -> tuple[gr.Audio, gr.HTML]:
+        """Sound with its words on it, and under it each piece of what is said, to be played from there."""
+        sound = gr.Audio(label=t(label), interactive=False, visible=False, elem_id=f"speech-{name}")
+        return sound, gr.HTML(js_on_load=SEGMENTS, elem_id=f"segments-{name}")
+
     def language(self, value: str, *roles: str) -> gr.Dropdown:
         """A choice that is shown where a checkpoint in one of these roles knows more than English."""
-        dropdown = gr.Dropdown(LANGUAGE_CHOICES, value=value, label="Language spoken", visible=False)
+        dropdown = gr.Dropdown(LANGUAGE_CHOICES, value=value, label=t("Language spoken"), visible=False)
         self.languages.append((roles or ("asr",), dropdown))
         return dropdown
 
     def voice(self) -> gr.Dropdown:
-        dropdown = gr.Dropdown(VOICE_CHOICES, value=None, label="Voice", visible=False)
+        dropdown = gr.Dropdown(VOICE_CHOICES, value=None, label=t("Voice"), visible=False)
         self.voices.append(dropdown)
         return dropdown
 
     def target(self) -> tuple[gr.Dropdown, gr.Checkbox]:
         """The language to speak, and how to come to it: shown where there is a voice for another one than English."""
-        target = gr.Dropdown([("English", "en")], value="en", label="Into", visible=False)
+        target = gr.Dropdown([(str(t("English")), "en")], value="en", label=t("Into"), visible=False)
         what = "Another language than English by the course's shortcut: Whisper writes down as if it were spoken (quicker, often wrong)"
-        shortcut = gr.Checkbox(label=what, visible=False)
+        shortcut = gr.Checkbox(label=t(what), visible=False)
         self.targets.append(target)
         self.shortcuts.append(shortcut)
         return target, shortcut
 
     def source(self, role: str) -> None:
-        self.sources.append((role, gr.Markdown("Looking for the model.", elem_classes="source")))
+        self.sources.append((role, gr.Markdown(t("Looking for the model."), elem_classes="source")))
 
     def button_for(self, audio: gr.Audio, title: str) -> gr.Button:
         """A button that waits for the sound: between Stop and the end of its upload there would be nothing to work on."""
-        button = gr.Button(title, variant="primary", interactive=False)
+        button = gr.Button(t(title), variant="primary", interactive=False)
         ready = "(audio) => ({interactive: audio !== null, __type__: 'update'})"
         audio.change(None, audio, button, js=ready, queue=False, api_visibility="private")
         return button
 
     def video_button(self, audio: gr.Audio) -> None:
         """The recorder refuses files that the browser calls video; their sound is as good."""
-        button = gr.UploadButton("Choose a video (mp4, webm)", file_types=["video", "audio"], size="md")
+        button = gr.UploadButton(str(t("Choose a video (mp4, webm)")), file_types=["video", "audio"], size="md")
         button.upload(plainly(_sound_of), button, audio, api_visibility="private")
 
-    def example_button(self, audio: gr.Audio) -> None:
-        button = gr.Button("First example: VoxPopuli, Italian", visible=False)
-        button.click(plainly(stst.first_example), None, audio, api_visibility="private")
-        self.examples.append(button)
+    def example_buttons(self, audio: gr.Audio, of_others: list[gr.Button] | None = None) -> list[Callable[..., Dependency]]:
+        """Sound to begin with, for whoever has none.
+
+        Args:
+            of_others: where the buttons of other languages are to be listed; None also leaves English out, as for a translation.
+
+        Returns:
+            What to call with what is to be done once there is sound.
+        """
+        loaded = []
+        with gr.Row():
+            if of_others is not None:
+                button = gr.Button(t("Example in English"), size="sm", min_width=EXAMPLE_WIDTH)
+                loaded.append(button.click(plainly(self.english_example), None, audio, api_visibility="private"))
+            for title, file in EXAMPLES.items():
+                button = gr.Button(t(title), size="sm", min_width=EXAMPLE_WIDTH, visible=of_others is None)
+                loaded.append(button.click(functools.partial(_file, file), None, audio, api_visibility="private"))
+                if of_others is not None:
+                    of_others.append(button)
+            if of_others is None:
+                button = gr.Button(t("First example: VoxPopuli, Italian"), size="sm", min_width=EXAMPLE_WIDTH, visible=False)
+                loaded.append(button.click(plainly(stst.first_example), None, audio, api_visibility="private"))
+                self.examples.append(button)
+        return [each.success for each in loaded]
+
+    def english_example(self) -> tuple[int, Any]:
+        return tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings)
 
 
-def _spoken(language: str) -> str | None:
-    return None if language == DETECT else language
+def _file(path: Path) -> str:
+    return str(path)
+
+
+def _played(sound: str | None, cues: Sequence[Cue], name: str, seconds: float) -> list[Any]:
+    """A sound with these words on it, and the same as segments, for what `playable` gave."""
+    subtitles = [{"text": text, "timestamp": [start, end]} for start, end, text in cues]
+    shown = gr.Audio(sound, visible=True, subtitles=subtitles or None) if sound else gr.Audio(None, visible=False)
+    return [shown, segments_html(cues, f"speech-{name}", seconds) if sound else ""]
 
 
 def _begin(name: str) -> str:
@@ -778,9 +756,12 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Settings, argparse.Na
     add = functools.partial(commandline.add, parser)
     add("host", os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), "address to listen on; 0.0.0.0 is every one of this machine's")
     add("port", int(os.environ.get("GRADIO_SERVER_PORT", 7860)), "port to listen on", type=int)
+    add("root_path", "", "where a reverse proxy puts the app, like /speech")
     add("auth", None, "USER:PASSWORD that visitors must give")
     add("max_upload", "200mb", "largest file that is accepted")
     share = os.environ.get(f"{commandline.ENVIRONMENT_PREFIX}SHARE", "").lower() in ("1", "true", "yes")
+    mcp = os.environ.get(f"{commandline.ENVIRONMENT_PREFIX}MCP", "").lower() in ("1", "true", "yes")
+    parser.add_argument("--mcp", action="store_true", default=mcp, help="also offer the endpoints as MCP tools, at /gradio_api/mcp/")
     parser.add_argument("--share", action="store_true", default=share, help="also give the page a public address for 72 hours")
     options = parser.parse_args(arguments)
     if options.auth is not None and ":" not in options.auth:
@@ -791,28 +772,24 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Settings, argparse.Na
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings, options = parse()
-    if os.environ.get("SPACES_ZERO_GPU"):  # ZeroGPU moves to its GPU only what was put on "cuda" before the first call
-        load_everything(settings)
+    if os.environ.get("SPACES_ZERO_GPU"):
+        import zero_gpu
+
+        zero_gpu.place(settings)
     Page(settings).build().launch(
         server_name=options.host,
         server_port=options.port,
+        root_path=options.root_path or None,
         share=options.share,
         auth=tuple(options.auth.split(":", 1)) if options.auth else None,
         max_file_size=options.max_upload,
         head=HEAD,
+        i18n=t,
+        css=CSS,
+        mcp_server=options.mcp,
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,
     )
-
-
-def load_everything(settings: Settings) -> None:
-    """Every model of every tab, now rather than on first use."""
-    checkpoints.load_whisper(settings.asr_checkpoint, settings)
-    checkpoints.load_whisper(settings.translation_checkpoint, settings)
-    if tts.default_voice(settings) == "SpeechT5":
-        checkpoints.load_speecht5(settings)
-    else:
-        checkpoints.load_embedded_voice()
 
 
 if __name__ == "__main__":

@@ -19,11 +19,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audio import MIN_SECONDS, SAMPLING_RATE, SUFFIXES, Audio, NoSpeechError, Recording, load_audio, read_pcm
 from checkpoints import Settings, load_whisper
+
+if TYPE_CHECKING:
+    from decoding import Decoded
 
 # The languages of openai/whisper tokenizer.py, in its order: most heard in training first.
 LANGUAGES = (
@@ -58,10 +62,15 @@ def transcribe(audio: Audio | None, language: str | None = None, settings: Setti
 
 def decode(waveform: np.ndarray, language: str | None, settings: Settings) -> str:
     """The text of a waveform, "" where nobody speaks."""
+    return decoded(waveform, language, settings).text
+
+
+def decoded(waveform: np.ndarray, language: str | None, settings: Settings, *, word_times: bool = False) -> Decoded:
+    """Text, and when each word was said where that is asked for."""
     import decoding  # imports torch: seconds that an app which only starts up need not wait for
 
     whisper = load_whisper(settings.asr_checkpoint, settings)
-    return decoding.decode(whisper, waveform, language=language, engine=settings.engine).text
+    return decoding.decode(whisper, waveform, language=language, engine=settings.engine, word_times=word_times)
 
 
 @dataclass(frozen=True, eq=False)

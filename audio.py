@@ -20,6 +20,8 @@ SAMPLING_RATE = 16_000  # Hz, what Whisper hears and SpeechT5 speaks
 MIN_SECONDS = 0.1  # a click, not a word
 SILENCE_PEAK = 3 / 32768  # -81 dBFS: dither, or a microphone that is switched off
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz, what a header may claim
+USUAL_RATE = 48_000  # Hz; a chunk at a higher one may hold no more samples than at this
+UNKNOWN_FRAMES = 2**62  # libsndfile's length of what does not say how long it is
 BLOCK_FRAMES = 65_536  # frames read at a time, so that a long file is refused before it fills the memory
 MAX_SECONDS = 30 * 60.0  # longest recording unless the caller says otherwise
 BUFFER_SAMPLES = 30 * SAMPLING_RATE  # room that a live recording begins with
@@ -59,28 +61,37 @@ def load_audio(audio: Audio | None, max_seconds: float = MAX_SECONDS) -> np.ndar
     Raises:
         AudioError: there is none, or it is empty, silent, too short, too long, damaged or not audio.
     """
-    sampling_rate, blocks = _blocks(audio)
+    sampling_rate, blocks = _blocks(audio, max_seconds)
     resample = Resampler(sampling_rate)
     pieces, n_samples = [], 0
     for block in blocks:
         pieces.append(resample(block))
         n_samples += len(pieces[-1])
         if n_samples > max_seconds * SAMPLING_RATE:
-            raise AudioError(f"This is longer than {_duration(max_seconds)}, the most that is accepted here. Cut it and try again.")
+            raise _too_long(max_seconds)
     pieces.append(resample(np.zeros(0, np.float32), last=True))
     waveform = np.concatenate(pieces)
     check_waveform(waveform)
     return np.clip(waveform, -1.0, 1.0)
 
 
-def read_pcm(audio: Audio | None) -> tuple[int, np.ndarray]:
+def read_pcm(audio: Audio | None, max_seconds: float = MAX_SECONDS) -> tuple[int, np.ndarray]:
     """The same inputs at their own sampling rate, unchecked: one chunk of a stream, where a silent one is a pause.
 
     Returns:
         (sampling_rate in Hz, float32 of shape (n_samples,)).
+
+    Raises:
+        AudioError: there is none, or it is too long, damaged or not audio.
     """
-    sampling_rate, blocks = _blocks(audio)
-    return sampling_rate, np.concatenate([np.zeros(0, np.float32), *blocks])
+    sampling_rate, blocks = _blocks(audio, max_seconds)
+    pieces, n_samples = [np.zeros(0, np.float32)], 0
+    for block in blocks:
+        pieces.append(block)
+        n_samples += len(block)
+        if n_samples > max_seconds * min(sampling_rate, USUAL_RATE):
+            raise _too_long(max_seconds)
+    return sampling_rate, np.concatenate(pieces)
 
 
 def check_waveform(waveform: np.ndarray) -> None:
@@ -220,16 +231,20 @@ class Resampler:
         return samples if self._stream is None else self._stream.resample_chunk(samples, last=last)
 
 
-def _blocks(audio: Audio | None) -> tuple[int, Iterator[np.ndarray]]:
+def _too_long(max_seconds: float) -> AudioError:
+    return AudioError(f"This is longer than {_duration(max_seconds)}, the most that is accepted here. Cut it and try again.")
+
+
+def _blocks(audio: Audio | None, max_seconds: float) -> tuple[int, Iterator[np.ndarray]]:
     """Sampling rate in Hz, and blocks of mono float32 at that rate."""
     if audio is None:
         raise AudioError("There is no recording yet. Press record and speak, or choose a file.")
     if isinstance(audio, str | Path):
-        return _file_blocks(Path(audio))
+        return _file_blocks(Path(audio), max_seconds)
     return audio[0], iter([pcm_to_float(audio[1])])
 
 
-def _file_blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
+def _file_blocks(path: Path, max_seconds: float) -> tuple[int, Iterator[np.ndarray]]:
     """Sampling rate, and blocks of mono float32, of a file that libsndfile or else FFmpeg's libraries can read."""
     if not path.is_file():
         raise AudioError(f"There is no file {path.name}. Choose another.")
@@ -239,6 +254,9 @@ def _file_blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
         file = soundfile.SoundFile(path)
     except soundfile.LibsndfileError:
         return _ffmpeg_blocks(path)
+    if max_seconds * file.samplerate < file.frames < UNKNOWN_FRAMES:  # as it says itself: no need to read that far
+        file.close()
+        raise _too_long(max_seconds)
     return file.samplerate, _soundfile_blocks(file, path.name)
 
 
@@ -260,6 +278,9 @@ def _ffmpeg_blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
         container.close()
         raise AudioError(f"{path.name} has no sound in it. Choose a file with somebody speaking.")
     stream = container.streams.audio[0]
+    if stream.codec_context is None:  # a codec that this FFmpeg does not know
+        container.close()
+        raise AudioError(f"{path.name} is not sound that can be read here. Choose a {READABLE} file.")
     # Downmixed here rather than by FFmpeg, whose stereo-to-mono differs between versions.
     to_float = av.AudioResampler(format="fltp")
 

@@ -23,6 +23,7 @@ import json
 import os
 import re
 import struct
+import sys
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
@@ -404,6 +405,14 @@ def load_whisper(name: str, settings: Settings, report: Report | None = None) ->
         return Whisper(source, model.to(device=device, dtype=dtype).eval(), feature_extractor, tokenizer)
 
     return _once(("whisper", name, device, dtype), load)
+
+
+def loaded_whisper(name: str, settings: Settings) -> Whisper | None:
+    """A Whisper checkpoint if it is loaded already. Loads nothing, torch included."""
+    if "torch" not in sys.modules:
+        return None
+    device = choose_device(settings.device)
+    return _loaded.get(("whisper", name, device, choose_dtype(settings.dtype, device)))
 
 
 def _read_package_file(package: str, path: str) -> bytes:

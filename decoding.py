@@ -693,6 +693,16 @@ def _words(
     return tuple(words)
 
 
+def precision(whisper: Whisper, engine: Engine) -> str:
+    """On what and in what a loaded checkpoint computes: "cpu, encoder float32, decoder int8"."""
+    device = whisper.model.device.type
+    if engine == "pipeline":
+        return f"{device}, {str(whisper.model.dtype).removeprefix('torch.')}"
+    fast_whisper = fast(whisper)
+    encoder, decoder = (str(dtype).removeprefix("torch.") for dtype in (fast_whisper.encoder_dtype, fast_whisper.decoder_dtype))
+    return f"{device}, encoder {encoder}, decoder {'int8' if fast_whisper.is_int8 else decoder}"
+
+
 # --- the plain path -----------------------------------------------------------------------------------------------
 
 

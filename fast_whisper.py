@@ -97,6 +97,7 @@ class FastWhisper:
     device: torch.device
     encoder_dtype: torch.dtype
     decoder_dtype: torch.dtype  # of activations and caches
+    is_int8: bool  # whether the decoder's weights are
     n_heads: int  # of either side: every Whisper has as many here as there
     n_positions: int  # tokens that a decoder can hold: 448
     mel_filters: Tensor  # float32, (n_mels, 201)
@@ -175,6 +176,7 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             device=device,
             encoder_dtype=encoder_dtype,
             decoder_dtype=decoder_dtype,
+            is_int8=on_cpu and int8_linear(model.proj_out.weight[:64], None) is not None,
             n_heads=config.encoder_attention_heads,
             n_positions=config.max_target_positions,
             mel_filters=torch.from_numpy(np.ascontiguousarray(mel_filters.T, dtype=np.float32)).to(device),

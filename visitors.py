@@ -47,15 +47,18 @@ class StreamingMode(Generic[Tutorial]):
     """One of the tutorial's ways to stream, and how its page calls it."""
 
     name: str
+    title: str
     begin: Callable[[Recording], Tutorial]
     decode: Callable[[Tutorial, str | None, Settings], Tutorial]
     cost: Callable[[Tutorial], str]
 
 
 def _accumulated_cost(stream: asr.Accumulated) -> str:
-    heard = len(stream.recording) / SAMPLING_RATE
-    times = f", {stream.seconds_decoded / heard:.1f} times what was said" if heard else ""
-    return f"Heard {heard:.1f} s. Decoded {stream.seconds_decoded:.1f} s so far{times}: each step starts again at the beginning."
+    heard, decoded = len(stream.recording) / SAMPLING_RATE, stream.seconds_decoded
+    if not heard:
+        return f"Heard {heard:.1f} s. Decoded {decoded:.1f} s so far: each step starts again at the beginning."
+    times = decoded / heard
+    return f"Heard {heard:.1f} s. Decoded {decoded:.1f} s so far, {times:.1f} times what was said: each step starts again at the beginning."
 
 
 def _chunk_cost(stream: asr.ChunkOnly) -> str:
@@ -63,8 +66,10 @@ def _chunk_cost(stream: asr.ChunkOnly) -> str:
     return f"Heard {heard:.1f} s. Decoded {decoded:.1f} s so far: each second once, and each piece without the ones before it."
 
 
-ACCUMULATED = StreamingMode("accumulated", asr.Accumulated, asr.decode_accumulated, _accumulated_cost)
-CHUNK_ONLY = StreamingMode("chunks", asr.ChunkOnly, asr.decode_chunk, _chunk_cost)
+ACCUMULATED = StreamingMode(
+    "accumulated", "everything said so far is decoded again every time", asr.Accumulated, asr.decode_accumulated, _accumulated_cost
+)
+CHUNK_ONLY = StreamingMode("chunks", "each chunk is decoded alone", asr.ChunkOnly, asr.decode_chunk, _chunk_cost)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +123,7 @@ class Visitor:
 
     streams: dict[str, Any] = field(default_factory=dict)
     takes: dict[str, int] = field(default_factory=dict)  # which recording of the page each stream is
+    factors: dict[str, float] = field(default_factory=dict)  # of the last run of each model: s of computing per s of audio
     changing: threading.Lock = field(default_factory=threading.Lock)  # held for an assignment
     decoding: threading.Lock = field(default_factory=threading.Lock)  # held for a decode
     last_seen: float = field(default_factory=time.monotonic)

@@ -20,6 +20,7 @@ from gradio_client.exceptions import AppError
 import app
 import captions
 import commandline
+import telling
 import visitors
 from audio import SAMPLING_RATE, load_audio, to_pcm16
 from checkpoints import CheckpointError, Settings
@@ -255,30 +256,30 @@ def captioned(*words: str, partial: str = "", **more: Any) -> visitors.Captioned
 
 
 def test_what_is_said_is_never_markup() -> None:
-    shown = app.captions_html(captioned(" <b>Tom</b> &", ' "Jerry".', partial=" <script>"))
+    shown = telling.captions_html(captioned(" <b>Tom</b> &", ' "Jerry".', partial=" <script>"))
     assert "&lt;b&gt;Tom&lt;/b&gt; &amp; &quot;Jerry&quot;." in shown
     assert "<script>" not in shown
     assert "<b>" not in shown
 
 
 def test_the_page_is_sent_the_end_of_a_long_talk_and_not_all_of_it() -> None:
-    shown = app.captions_html(captioned(*(f" Sentence number {number}." for number in range(5000)), partial=" and so"))
-    assert len(shown) < 3 * app.SHOWN_CHARACTERS
+    shown = telling.captions_html(captioned(*(f" Sentence number {number}." for number in range(5000)), partial=" and so"))
+    assert len(shown) < 3 * telling.SHOWN_CHARACTERS
     text = re.sub(r"<[^>]*>", "", shown)
-    assert app.SHOWN_CHARACTERS // 2 < len(text) <= app.SHOWN_CHARACTERS + len(" and so")
+    assert telling.SHOWN_CHARACTERS // 2 < len(text) <= telling.SHOWN_CHARACTERS + len(" and so")
     assert text.endswith("Sentence number 4999. and so")
 
 
 def test_captions_say_how_far_behind_they_are_and_why() -> None:
     stream = captioned(" Hello.", heard_language="en", speech_end=16000, n_heard=16000)
     stream.recording.append(SAMPLING_RATE, np.zeros(3 * SAMPLING_RATE, np.float32))
-    told = app.captions_status(stream)
+    told = telling.captions_status(stream)
     assert told == "2.0 s behind: 3.0 s received, 1.0 s decoded. Language heard: English."
     stream.recording.append(SAMPLING_RATE, np.zeros(5 * SAMPLING_RATE, np.float32))
-    assert "Many people are speaking at once" in app.captions_status(stream)
+    assert "Many people are speaking at once" in telling.captions_status(stream)
     silent = captioned(n_heard=16000, window_start=16000, speech_end=0)
-    assert "No speech is heard." in app.captions_status(silent)
-    assert "loaded" in app.captions_status(dataclasses.replace(stream, captions=None))
+    assert "No speech is heard." in telling.captions_status(silent)
+    assert "loaded" in telling.captions_status(dataclasses.replace(stream, captions=None))
 
 
 def test_captions_by_a_checkpoint_that_knows_english_only_do_not_translate(small_english_whisper: str) -> None:

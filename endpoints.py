@@ -1,0 +1,103 @@
+"""Every way in for programs: named endpoints with documented parameters, which are the MCP tools, too.
+
+Knows: what each takes and gives, in the words of the "Use via API" page. Does not know: how any of it is done.
+The page's own events are private: they carry what only a page needs, such as which of its recordings a chunk is of.
+"""
+
+from __future__ import annotations
+
+import typing
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+import asr
+import tts
+from audio import Recording
+from telling import plainly
+from visitors import ACCUMULATED, CHUNK_ONLY, StreamingMode, decode_captions
+
+if TYPE_CHECKING:
+    from app import Page
+
+MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}  # whatever runs a model; the decodes take turns inside
+DETECT = "detect"
+LANGUAGES = [DETECT, *asr.LANGUAGES]
+TASKS = ["transcribe", "translate"]
+
+
+def spoken(language: str) -> str | None:
+    return None if language == DETECT else language
+
+
+def add(page: Page) -> None:
+    """The endpoints of an app, on components that nobody sees."""
+    with gr.Column(visible=False):
+        speech = gr.Audio(type="filepath", label="Speech")
+        language = gr.Dropdown(LANGUAGES, value=DETECT, label="Language spoken")
+        text, send = gr.Textbox(label="Text"), gr.Button()
+        send.click(plainly(page.transcribe), [speech, language], text, api_name="transcribe", **MODEL)
+        send.click(plainly(page.translate), speech, text, api_name="translate", **MODEL)
+        voice = gr.Dropdown([*typing.get_args(tts.Voice)], value=None, label="Voice")
+        sound = gr.Audio(label="Speech")
+        send.click(plainly(page.synthesise), [text, voice], sound, api_name="synthesise", **MODEL)
+        target, shortcut = gr.Textbox("english", label="Target language"), gr.Checkbox(label="Shortcut")
+        given, name = [speech, voice, target, shortcut], "speech_to_speech_translation"
+        send.click(plainly(page.speech_to_speech_translation), given, [sound, text], api_name=name, **MODEL)
+        for mode in (ACCUMULATED, CHUNK_ONLY):
+            _add_stream(page, mode, speech, language, text, send)
+        _add_captions(page, speech, language, text, send)
+
+
+def _add_stream(page: Page, mode: StreamingMode[Any], speech: gr.Audio, language: gr.Dropdown, text: gr.Textbox, send: gr.Button) -> None:
+    def stream_chunk(chunk: str, language: str, new_recording: bool, request: gr.Request) -> str:
+        visitor, name = page.visitor(request), f"{mode.name}-endpoint"
+        if new_recording or name not in visitor.streams:
+            visitor.streams[name] = mode.begin(Recording(page.settings.max_seconds))
+        asr.hear(visitor.streams[name].recording, chunk)
+        stream = page.decode(mode, name, language, request)
+        return stream.text if stream else ""
+
+    stream_chunk._mcp_type = "page"  # type: ignore[attr-defined]  # no tool: each MCP call is a session of its own, which forgets
+    stream_chunk.__doc__ = f"""Streaming recognition, {mode.title}: send chunks in order, get the text so far.
+
+    Args:
+        chunk: a sound file with what was said since the last one.
+        language: the language spoken; detected if not given.
+        new_recording: begin anew, rather than go on with what this session has sent.
+    """
+    new_recording = gr.Checkbox(label="New recording")
+    given = [speech, language, new_recording]
+    send.click(plainly(stream_chunk), given, text, api_name=f"stream_{mode.name}", **MODEL)
+
+
+def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.Textbox, send: gr.Button) -> None:
+    def caption_chunk(chunk: str | None, final: bool, task: str, language: str, request: gr.Request) -> tuple[str, str]:
+        """Live captions: send chunks in order, get committed text, which will not change, and partial text, which may.
+
+        Args:
+            chunk: a sound file with what was said since the last one; nothing if only the end is to be told.
+            final: the recording is over: all of it is committed, and the next call begins anew.
+            task: transcribe, or translate into English.
+            language: the language spoken; detected if not given.
+        """
+        visitor, name = page.visitor(request), "captions-endpoint"
+        if name not in visitor.streams:
+            visitor.streams[name] = page.captioned(task, language)
+        recording = visitor.streams[name].recording
+        if chunk is not None:
+            asr.hear(recording, chunk)
+        if final:
+            recording.finish()
+        stream = visitor.advance(name, lambda stream: decode_captions(stream, page.settings, final))
+        if final:
+            visitor.streams.pop(name, None)
+        if stream is None or stream.captions is None:
+            return "", ""
+        return stream.captions.committed, stream.captions.partial
+
+    caption_chunk._mcp_type = "page"  # type: ignore[attr-defined]  # as above
+    final = gr.Checkbox(label="Final")
+    task = gr.Dropdown(TASKS, value=TASKS[0], label="Task")
+    partial = gr.Textbox(label="Partial")
+    send.click(plainly(caption_chunk), [speech, final, task, language], [text, partial], api_name="captions", **MODEL)

@@ -1,0 +1,13 @@
+// What was written stays through a reload, in this tab of this browser alone: session storage is gone once the tab is closed, and
+// nobody who sits there next finds it.
+window.session = {
+  keep: (name, text) => {
+    if (text) sessionStorage.setItem(`speech-${name}`, text);
+    else sessionStorage.removeItem(`speech-${name}`);
+  },
+  kept: (...names) =>
+    names.map((name) => {
+      const value = sessionStorage.getItem(`speech-${name}`);
+      return value ? { value, visible: true, __type__: "update" } : { __type__: "update" };
+    }),
+};

@@ -1,0 +1,39 @@
+"""ZeroGPU, as far as it can be shown without one: `spaces` is a stand-in that keeps what is asked of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.conftest import ROOT
+
+CODE = """
+import sys, types
+asked = []
+spaces = types.ModuleType("spaces")
+def GPU(duration):
+    def decorate(function):
+        asked.append((function.__name__, duration))
+        return function
+    return decorate
+spaces.GPU = GPU
+sys.modules["spaces"] = spaces
+import asr, captions, checkpoints, stst, zero_gpu
+from checkpoints import Settings
+from tests.sounds import BONJOUR
+zero_gpu.place(Settings(asr_checkpoint="openai/whisper-base"))
+loaded = {key[0] if isinstance(key, tuple) else key for key in checkpoints._loaded}
+assert {"whisper", "hibari"} <= loaded, loaded
+asked = dict(asked)
+assert asked == {"stream": 120, "decoded": 60, "update": 15, "translate": 60, "synthesise": 60}, asked
+done = list(stst.stream(BONJOUR, stopped=lambda: False))
+assert done[-1].sentences
+stopped = list(stst.stream(BONJOUR, stopped=lambda: True))
+assert len(stopped) == 1
+print("placed")
+"""
+
+
+def test_everything_is_placed_and_what_computes_is_decorated() -> None:
+    result = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert "placed" in result.stdout, result.stderr[-2000:]

@@ -1,0 +1,56 @@
+"""Hugging Face ZeroGPU: a GPU that is lent for the length of one call.
+
+Knows: what that asks of an app, which is that its weights are on "cuda" at import, and that what computes is decorated with how long it
+may take. Does not know: anything else; elsewhere than on ZeroGPU this module is not imported.
+A decorated function runs in another process, so it may only be given what can be sent there: arrays and text, no visitor, no lock.
+Not run for want of such a Space; a stand-in for the `spaces` package shows that all is placed and decorated.
+
+Source: https://huggingface.co/docs/hub/spaces-zerogpu
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import spaces
+
+import asr
+import captions
+import checkpoints
+import stst
+import tts
+from checkpoints import Settings
+
+# Seconds that one call may take: what is asked for is kept free for it, so that a caption does not ask for a long file's.
+SECONDS: tuple[tuple[ModuleType, str, int], ...] = (
+    (asr, "decoded", 60),
+    (captions, "update", 15),
+    (stst, "translate", 60),
+    (tts, "synthesise", 60),
+)
+CASCADE_SECONDS = 120
+
+
+def place(settings: Settings) -> None:
+    """Every model of every tab on the GPU, now rather than on first use; and what computes, decorated."""
+    checkpoints.load_whisper(settings.asr_checkpoint, settings)
+    checkpoints.load_whisper(settings.translation_checkpoint, settings)
+    if tts.default_voice(settings) == "SpeechT5":
+        checkpoints.load_speecht5(settings)
+    else:
+        checkpoints.load_embedded_voice()
+    stream = stst.stream
+
+    lent = spaces.GPU(duration=CASCADE_SECONDS)(stream)
+
+    def cascade(*given: Any, stopped: Any = None, **how: Any) -> Any:
+        """`stopped` cannot be sent to the other process; it is asked here, between two sentences."""
+        for each in lent(*given, **how):
+            yield each
+            if stopped is not None and stopped():
+                return
+
+    stst.stream = cascade
+    for module, name, seconds in SECONDS:
+        setattr(module, name, spaces.GPU(duration=seconds)(getattr(module, name)))
