@@ -11,12 +11,14 @@ import argparse
 import functools
 import logging
 import os
+import signal
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -26,6 +28,7 @@ from gradio.events import Dependency
 import asr
 import checkpoints
 import commandline
+import doors
 import endpoints
 import how_it_works
 import stst
@@ -79,8 +82,19 @@ VOICE_CHOICES = [
 ]
 EXAMPLE_WIDTH = 90  # pixels at least; three fit beside each other on a phone
 CSS = "#how-it-works :is(td, th) { word-break: normal; overflow-wrap: normal; }"  # Gradio breaks words, even short ones
-ENGLISH_EXAMPLE = "The quick brown fox jumps over the lazy dog, and nobody minds."
+ENGLISH_EXAMPLE = "The quick brown fox jumps over the lazy dog. Rice is often served in round bowls."
 EXAMPLES = {"Example in Italian": HERE / "examples" / "conteggio.ogg", "Example in French": HERE / "examples" / "bonjour_monde.ogg"}
+
+
+@dataclass
+class Run:
+    """One run of a model."""
+
+    deadline: float  # on the monotonic clock
+    seconds: float  # of sound that it works on, or makes
+
+    def is_late(self) -> bool:
+        return time.monotonic() > self.deadline
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -91,7 +105,7 @@ class Page:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.visitors = Visitors()
+        self.visitors = Visitors(settings.max_visitors)
         self.languages: list[tuple[Sequence[str], gr.Dropdown]] = []  # shown once one of these is known to be multilingual
         self.sources: list[tuple[str, gr.Markdown]] = []  # with what they tell of: "asr", "translation" or "voice"
         self.voices: list[gr.Dropdown] = []
@@ -185,12 +199,14 @@ class Page:
         return how_it_works.page(say)
 
     @contextmanager
-    def timing(self, role: str, request: gr.Request | None, seconds: float = 0.0) -> Iterator[list[float]]:
-        """Keeps, for a visitor's status line, the seconds of computing per second of audio: of `seconds`, or of what is appended."""
-        heard, began = [seconds], time.perf_counter()
-        yield heard
-        if sum(heard) > 0:
-            self.visitor(request).factors[role] = (time.perf_counter() - began) / sum(heard)
+    def run(self, role: str, request: gr.Request | None, seconds: float = 0.0) -> Iterator[Run]:
+        """A run of a model, within the limits; how fast it was is kept for the visitor's status line."""
+        visitor, run = self.visitor(request), Run(time.monotonic() + 60 * self.settings.max_run_minutes, seconds)
+        with visitor.running(self.settings.max_runs):
+            began = time.perf_counter()
+            yield run
+            if run.seconds > 0:
+                visitor.factors[role] = (time.perf_counter() - began) / run.seconds
 
     def load_whisper(self, name: str, progress: gr.Progress) -> None:
         """Loads what the next step needs, with progress on the page; nothing at all from the second use on."""
@@ -233,8 +249,8 @@ class Page:
         waveform = load_audio(audio, self.settings.max_seconds)  # a mistake is told before anything is loaded
         self.load_whisper(self.settings.asr_checkpoint, progress)
         progress(0.1, desc=say("Listening"))
-        with self.timing("asr", request, len(waveform) / SAMPLING_RATE):
-            decoded = asr.decoded(waveform, spoken(language), self.settings, word_times=word_times)
+        with self.run("asr", request, len(waveform) / SAMPLING_RATE) as run:
+            decoded = asr.decoded(waveform, spoken(language), self.settings, word_times=word_times, stopped=run.is_late)
         if not decoded.text:
             raise NoSpeechError
         return decoded
@@ -248,8 +264,8 @@ class Page:
         waveform = load_audio(audio, self.settings.max_seconds)
         self.load_whisper(self.settings.translation_checkpoint, progress)
         progress(0.1, desc=say("Translating"))
-        with self.timing("translation", request, len(waveform) / SAMPLING_RATE):
-            return stst.translate((SAMPLING_RATE, waveform), self.settings)
+        with self.run("translation", request, len(waveform) / SAMPLING_RATE) as run:
+            return stst.translate((SAMPLING_RATE, waveform), self.settings, run.is_late)
 
     def synthesise(
         self, text: str, voice: str | None = None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()
@@ -264,16 +280,24 @@ class Page:
         chosen = self.chosen_voice(voice)
         self.load_voice(chosen, progress)
         progress(0.1, desc=say("Speaking"))
-        with self.timing("voice", request) as heard:
+        with self.run("voice", request) as run:
             sampling_rate, speech = tts.synthesise(text, chosen, self.settings)
-            heard.append(len(speech) / sampling_rate)
+            run.seconds = len(speech) / sampling_rate
         return sampling_rate, speech
 
     def chosen_voice(self, voice: str | None) -> tts.Voice:
         return cast(tts.Voice, voice) if voice else tts.default_voice(self.settings)
 
     def cascade(
-        self, audio: str | None, voice: str | None, target: str, shortcut: bool, progress: gr.Progress, **how: Any
+        self,
+        audio: str | None,
+        voice: str | None,
+        target: str,
+        shortcut: bool,
+        request: gr.Request | None,
+        progress: gr.Progress,
+        cancelled: Callable[[], bool] = lambda: False,
+        with_transcript: bool = False,
     ) -> Iterator[stst.Cascade]:
         """The cascade, sentence by sentence, once everything is loaded."""
         waveform = load_audio(audio, self.settings.max_seconds)
@@ -286,12 +310,22 @@ class Page:
         else:
             self.load_target(into, shortcut, progress)
         progress(0, desc=say("Translating"))
-        for cascade in stst.stream((SAMPLING_RATE, waveform), chosen, self.settings, into, shortcut=shortcut, **how):
-            if cascade.transcribed_seconds:
-                progress(cascade.transcribed_seconds / cascade.audio_seconds, desc=say("Writing down what was said"))
-            else:
-                progress(cascade.heard_seconds / cascade.audio_seconds, desc=say("Translating"))
-            yield cascade
+        with self.run("translation", request, len(waveform) / SAMPLING_RATE) as run:
+            cascades = stst.stream(
+                (SAMPLING_RATE, waveform),
+                chosen,
+                self.settings,
+                into,
+                shortcut=shortcut,
+                with_transcript=with_transcript,
+                stopped=lambda: cancelled() or run.is_late(),
+            )
+            for cascade in cascades:
+                if cascade.transcribed_seconds:
+                    progress(cascade.transcribed_seconds / cascade.audio_seconds, desc=say("Writing down what was said"))
+                else:
+                    progress(cascade.heard_seconds / cascade.audio_seconds, desc=say("Translating"))
+                yield cascade
 
     def speech_to_speech_translation(
         self,
@@ -299,6 +333,7 @@ class Page:
         voice: str | None = None,
         target: str = "english",
         shortcut: bool = False,
+        request: gr.Request | None = None,
         progress: gr.Progress = gr.Progress(),
     ) -> tuple[Any, str]:
         """A recording in any of 99 languages, spoken in English or another language: a sound file, and its text.
@@ -309,14 +344,14 @@ class Page:
             target: the language to speak, like "english" or "it".
             shortcut: into another language than English by the course's shortcut rather than by text translation.
         """
-        *_, cascade = self.cascade(audio, voice, target, shortcut, progress)
+        *_, cascade = self.cascade(audio, voice, target, shortcut, request, progress)
         return (cascade.sampling_rate, cascade.speech), cascade.text
 
     # Tabs: what is where.
 
     def full_context_tab(self) -> None:
         gr.Markdown(t("Record or choose a file; the whole of it is decoded at once."))
-        audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"))
+        audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"), buttons=["download"])
         with gr.Accordion(t("Choices"), open=False):
             language = self.language(DETECT)
         with gr.Row():
@@ -498,7 +533,7 @@ class Page:
 
     def translation_tab(self) -> None:
         gr.Markdown(t("Record or choose a file in any of 99 languages; read it in English."))
-        audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"))
+        audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"), buttons=["download"])
         with gr.Row():
             button = self.button_for(audio, "Translate")
             self.video_button(audio)
@@ -513,7 +548,7 @@ class Page:
         text = gr.Textbox(label=t("Text"), lines=4, elem_id="text-synthesis", placeholder=t("The birch canoe slid on the smooth planks."))
         voice = self.voice()
         button = gr.Button(t("Speak"), variant="primary")
-        speech = gr.Audio(label=t("Speech"), interactive=False, elem_id="speech-synthesis")
+        speech = gr.Audio(label=t("Speech"), interactive=False, buttons=["download"], elem_id="speech-synthesis")
         self.source("voice")
         self.runs.append(button.click(plainly(self.synthesise), [text, voice], speech, api_visibility="private", **MODEL))
 
@@ -529,7 +564,7 @@ class Page:
         self.source("voice")
 
     def speech_to_speech_from(self, source: Literal["microphone", "upload"]) -> None:
-        audio = gr.Audio(sources=[source], type="filepath", label=t("Speech"))
+        audio = gr.Audio(sources=[source], type="filepath", label=t("Speech"), buttons=["download"])
         target, shortcut = self.target()
         voice = self.voice()
         with gr.Accordion(t("Choices"), open=False):
@@ -560,9 +595,8 @@ class Page:
             visitor, cancelled = self.visitor(request), threading.Event()
             visitor.streams[source] = cancelled
             hidden, n_played, cascade = gr.update(visible=False, value=None), 0, None
-            how = {"with_transcript": with_transcript, "stopped": cancelled.is_set}
             yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, "", hidden, gr.Button(visible=True)]
-            for cascade in self.cascade(audio, voice, target, shortcut, progress, **how):
+            for cascade in self.cascade(audio, voice, target, shortcut, request, progress, cancelled.is_set, with_transcript):
                 piece = gr.skip()
                 if len(cascade.sentences) > n_played:
                     piece = as_piece(n_played, cascade)
@@ -578,7 +612,6 @@ class Page:
             seconds = len(cascade.speech) / max(1, cascade.sampling_rate)
             played = _played(written[0] if has_speech else None, speech_cues(cascade), source, seconds)
             word = say("Cancelled.") + " " if cancelled.is_set() else ""
-            self.visitor(request).factors["translation"] = cascade.real_time_factor
             listed_files = gr.update(visible=bool(written), value=written)
             yield [gr.skip(), word + report(cascade), gr.skip(), gr.skip(), *played, listed_files, gr.skip()]
 
@@ -623,7 +656,7 @@ class Page:
                     break
                 cascade, name = None, Path(path).name
                 try:
-                    for cascade in self.cascade(path, voice, target, shortcut, progress, stopped=cancelled.is_set):
+                    for cascade in self.cascade(path, voice, target, shortcut, request, progress, cancelled.is_set):
                         yield listed([*lines, f"{name}: {report(cascade)}"]), gr.skip(), gr.skip()
                     if cascade is not None:
                         written += [str(file) for file in stst.save(cascade, Path(folder), commandline.unique_name(path, names))]
@@ -655,7 +688,7 @@ class Page:
 
     def playable(self, name: str, label: str) -> tuple[gr.Audio, gr.HTML]:
         """Sound with its words on it, and under it each piece of what is said, to be played from there."""
-        sound = gr.Audio(label=t(label), interactive=False, visible=False, elem_id=f"speech-{name}")
+        sound = gr.Audio(label=t(label), interactive=False, visible=False, buttons=["download"], elem_id=f"speech-{name}")
         return sound, gr.HTML(js_on_load=SEGMENTS, elem_id=f"segments-{name}")
 
     def language(self, value: str, *roles: str) -> gr.Dropdown:
@@ -758,6 +791,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Settings, argparse.Na
     add("port", int(os.environ.get("GRADIO_SERVER_PORT", 7860)), "port to listen on", type=int)
     add("root_path", "", "where a reverse proxy puts the app, like /speech")
     add("auth", None, "USER:PASSWORD that visitors must give")
+    add("max_queue", 100, "runs that may wait; whoever comes after them is told so", type=int)
     add("max_upload", "200mb", "largest file that is accepted")
     share = os.environ.get(f"{commandline.ENVIRONMENT_PREFIX}SHARE", "").lower() in ("1", "true", "yes")
     mcp = os.environ.get(f"{commandline.ENVIRONMENT_PREFIX}MCP", "").lower() in ("1", "true", "yes")
@@ -776,7 +810,12 @@ def main() -> None:
         import zero_gpu
 
         zero_gpu.place(settings)
-    Page(settings).build().launch(
+    doors.close()
+    page = Page(settings)
+    demo = page.build()
+    signal.signal(signal.SIGTERM, lambda *_: _leave(page))
+    demo.queue(max_size=int(options.max_queue))
+    demo.launch(
         server_name=options.host,
         server_port=options.port,
         root_path=options.root_path or None,
@@ -790,6 +829,15 @@ def main() -> None:
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,
     )
+
+
+def _leave(page: Page) -> None:
+    """At once, as whoever stops a server expects, but with nothing of its visitors left behind.
+
+    Waiting for what computes would take minutes, and Python's own way out aborts while torch's threads run.
+    """
+    page.visitors.free()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ decode would hold Gradio's event loop, and with it every visitor, until it ends.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,12 +65,23 @@ def decode(waveform: np.ndarray, language: str | None, settings: Settings) -> st
     return decoded(waveform, language, settings).text
 
 
-def decoded(waveform: np.ndarray, language: str | None, settings: Settings, *, word_times: bool = False) -> Decoded:
-    """Text, and when each word was said where that is asked for."""
+def decoded(
+    waveform: np.ndarray,
+    language: str | None,
+    settings: Settings,
+    *,
+    word_times: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Decoded:
+    """Text, and when each word was said where that is asked for.
+
+    Raises:
+        decoding.Stopped: `stopped`, which is asked at every step, said so.
+    """
     import decoding  # imports torch: seconds that an app which only starts up need not wait for
 
     whisper = load_whisper(settings.asr_checkpoint, settings)
-    return decoding.decode(whisper, waveform, language=language, engine=settings.engine, word_times=word_times)
+    return decoding.decode(whisper, waveform, language=language, engine=settings.engine, word_times=word_times, stopped=stopped)
 
 
 @dataclass(frozen=True, eq=False)

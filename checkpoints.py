@@ -138,6 +138,9 @@ class Settings:
     engine: Engine = "fast"  # or "pipeline", the tutorial's own call to transformers
     max_minutes: float = 30.0  # longest recording or file that is accepted
     max_characters: int = 5000  # longest text that is spoken
+    max_visitors: int = 60  # open pages and sessions of programs
+    max_runs: int = 3  # of one visitor at once
+    max_run_minutes: float = 30.0  # after which a run is ended
 
     @property
     def max_seconds(self) -> float:
@@ -231,10 +234,27 @@ def _once(key: Hashable, load: Callable[[], T]) -> T:
         return cast(T, _loaded[key])
 
 
+_cuda_is_full = False
+
+
+def leave_cuda() -> None:
+    """The GPU's memory is full: from now on everything is loaded to the CPU, and what was on the GPU is let go."""
+    global _cuda_is_full
+    import torch
+
+    _cuda_is_full = True
+    with _locks_guard:
+        for key in [key for key in _loaded if isinstance(key, tuple) and any(str(part).startswith("cuda") for part in key)]:
+            del _loaded[key]
+    torch.cuda.empty_cache()
+
+
 def choose_device(device: str) -> str:
     """`"auto"` is CUDA where there is one, else CPU."""
     import torch
 
+    if _cuda_is_full:
+        return "cpu"
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 

@@ -103,20 +103,22 @@ class Cascade:
         return sum(self.seconds.values()) / max(self.heard_seconds, 0.01)
 
 
-def translate(audio: Audio | None, settings: Settings = Settings()) -> str:
+def translate(audio: Audio | None, settings: Settings = Settings(), stopped: Callable[[], bool] = lambda: False) -> str:
     """Speech in any of Whisper's languages -> English text, to its end however long it is.
 
     Args:
         audio: a path, or `(sampling_rate, pcm)`.
+        stopped: asked at every step of a decode; once it says so, that ends.
 
     Raises:
         AudioError: the audio cannot be used, or nobody speaks in it.
         CheckpointError: the weights cannot be had, or cannot translate.
+        decoding.Stopped: `stopped` said so.
     """
     import decoding  # imports torch: seconds that an app which only starts up need not wait for
 
     waveform = load_audio(audio, settings.max_seconds)
-    text = decoding.joined(_translated(load_translator(settings), waveform, settings)).text
+    text = decoding.joined(_translated(load_translator(settings), waveform, settings, stopped)).text
     if not text:
         raise NoSpeechError
     return text

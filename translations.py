@@ -156,6 +156,12 @@ CHINESE = {
     "{} was trained to transcribe only. Translate with one that can, like openai/whisper-base or whisper-large-v3.": (
         "{} 只训练过转写。请用能翻译的模型，例如 openai/whisper-base 或 whisper-large-v3。"
     ),
+    # Limits.
+    "You have {} runs under way already. Wait for one to end, or cancel it.": "您已有 {} 个任务在运行。请等其中一个结束，或取消它。",
+    "{} visitors are here already, as many as this machine can serve. Try again in a few minutes.": "已有 {} 位访客，这台机器无法再服务更多。请几分钟后再试。",
+    "This took longer than one run may take here. Try a shorter recording.": "运行时间超过了这里的上限。请用更短的录音再试。",
+    "The GPU's memory is full. From now on everything is computed on the CPU, more slowly: try again.": "GPU 内存已满。从现在起改用 CPU 计算，会慢一些：请重试。",
+    "No address is fetched here. Upload the file itself.": "这里不会抓取网址。请上传文件本身。",
     # Mistakes.
     "Something went wrong on the server. What you recorded or chose is still here: try again.": "服务器出错了。您录制或选择的内容仍在：请重试。",
     "No speech was heard. Check that the right microphone is chosen and not muted, then speak again.": (

@@ -11,7 +11,8 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar
@@ -117,6 +118,10 @@ Sent = Told | None  # None: a page without its script
 # --- the visitors -------------------------------------------------------------------------------------------------
 
 
+class LimitError(ValueError):
+    """More than whoever runs the app allows; the message names the limit and what would fit."""
+
+
 @dataclass(eq=False)
 class Visitor:
     """One browser tab's, or one API client's, streams by name, and the files made for it."""
@@ -126,9 +131,27 @@ class Visitor:
     factors: dict[str, float] = field(default_factory=dict)  # of the last run of each model: s of computing per s of audio
     changing: threading.Lock = field(default_factory=threading.Lock)  # held for an assignment
     decoding: threading.Lock = field(default_factory=threading.Lock)  # held for a decode
+    n_running: int = 0
     last_seen: float = field(default_factory=time.monotonic)
     left: bool = False
     _folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @contextmanager
+    def running(self, max_runs: int) -> Iterator[None]:
+        """Counts a run while it lasts.
+
+        Raises:
+            LimitError: this visitor has as many under way already.
+        """
+        with self.changing:
+            if self.n_running >= max_runs:
+                raise LimitError(f"You have {max_runs} runs under way already. Wait for one to end, or cancel it.")
+            self.n_running += 1
+        try:
+            yield
+        finally:
+            with self.changing:
+                self.n_running -= 1
 
     def begin(self, name: str, stream: Stream, sent: Sent = None) -> None:
         """A new recording takes the place of the last one."""
@@ -190,7 +213,8 @@ class Visitor:
 class Visitors:
     """Everyone's streams, each under the session that Gradio gave its page; freed when the page is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_visitors: int = Settings().max_visitors) -> None:
+        self.max_visitors = max_visitors
         self._visitors: dict[str, Visitor] = {}
         self._lock = threading.Lock()
 
@@ -198,10 +222,21 @@ class Visitors:
         return len(self._visitors)
 
     def of(self, session: str | None) -> Visitor:
+        """Whoever has this session.
+
+        Raises:
+            LimitError: there are too many others.
+        """
         if session is None:  # a bare HTTP call without a session: nothing is kept for it
             return Visitor()
         with self._lock:
             self._free(lambda visitor: time.monotonic() - visitor.last_seen > IDLE_SECONDS)
+            if session not in self._visitors and len(self._visitors) >= self.max_visitors:
+                self._free(lambda visitor: visitor.left)  # within their grace: whoever is here goes first
+                if len(self._visitors) >= self.max_visitors:
+                    raise LimitError(
+                        f"{self.max_visitors} visitors are here already, as many as this machine can serve. Try again in a few minutes."
+                    )
             visitor = self._visitors.setdefault(session, Visitor())
             visitor.last_seen, visitor.left = time.monotonic(), False
             return visitor
@@ -215,10 +250,14 @@ class Visitors:
             timer.daemon = True
             timer.start()
 
+    def free(self) -> None:
+        """Forgets everyone: the app is being stopped."""
+        self._free(lambda visitor: True)
+
     def _forget_those_who_left(self) -> None:
         with self._lock:
             self._free(lambda visitor: visitor.left and time.monotonic() - visitor.last_seen >= GRACE_SECONDS)
 
     def _free(self, gone: Callable[[Visitor], bool]) -> None:
-        for session in [session for session, visitor in self._visitors.items() if gone(visitor)]:
+        for session in [session for session, visitor in [*self._visitors.items()] if gone(visitor)]:
             self._visitors.pop(session).free()

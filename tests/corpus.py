@@ -80,10 +80,10 @@ def _all(folder: Path) -> Iterator[Path]:
         for _ in range(4 * 60):
             file.write(np.zeros(60 * 16_000, np.int16))
     yield folder / "four-hours.flac"
-    with soundfile.SoundFile(folder / "fast-hour.flac", "w", 655_350, 1) as file:
+    with soundfile.SoundFile(folder / "fast.flac", "w", 655_350, 1) as file:
         for _ in range(120):
             file.write(np.zeros(655_350, np.int16))
-    yield folder / "fast-hour.flac"
+    yield folder / "fast.flac"
     soundfile.write(folder / "100-megabytes.wav", np.zeros(50_000_000, np.int16), 16_000)
     yield folder / "100-megabytes.wav"
     with (folder / "four-gigabytes.wav").open("wb") as sparse:  # that many bytes are claimed, and a few are there

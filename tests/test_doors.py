@@ -1,0 +1,267 @@
+"""What people who try doors find: no file of the server, no address fetched, no word of another, limits that say what would fit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from gradio_client import Client, handle_file
+
+import app
+import checkpoints
+import decoding
+import visitors
+from audio import SAMPLING_RATE, load_audio
+from checkpoints import Settings
+from tests.conftest import ROOT, start_app
+from tests.sounds import QUICK_BROWN_FOX, spoken, write
+
+NUMBERS = (
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+)
+DIGITS = dict(zip(NUMBERS, (*map(str, range(11, 20)), "20", "30", "40"), strict=True))
+
+
+@pytest.fixture
+def client(app_url: str) -> Client:
+    return Client(app_url, verbose=False)
+
+
+def file_data(path: str) -> dict[str, Any]:
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+
+def call(url: str, endpoint: str, *data: Any) -> str:
+    """An endpoint by bare HTTP, as somebody who does not use the client calls it; the stream of what happened."""
+    event = httpx.post(f"{url}gradio_api/call/{endpoint}", json={"data": list(data)}, timeout=30).json()["event_id"]
+    return httpx.get(f"{url}gradio_api/call/{endpoint}/{event}", timeout=60).text
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../../../etc/passwd", "app.py", "/proc/self/environ", "file:///etc/passwd"])
+def test_no_file_of_the_server_is_read(app_url: str, path: str) -> None:
+    told = call(app_url, "transcribe", file_data(path), "english")
+    assert "event: error" in told
+    assert "root:" not in told
+    assert "Traceback" not in told
+    for route in (f"gradio_api/file={path}", f"file={path}", f"static/{path}"):
+        assert httpx.get(app_url + route).status_code in (400, 403, 404)
+
+
+def test_no_address_is_fetched(app_url: str) -> None:
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # named by http.server
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/x.wav"
+    for given in (file_data(address), {**file_data("x.wav"), "url": address}):
+        assert "event: error" in call(app_url, "transcribe", given, "english")
+    playlist = f"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:10.0,\n{address}\n#EXT-X-ENDLIST\n"
+    uploaded = httpx.post(f"{app_url}gradio_api/upload", files={"files": ("x.wav", playlist.encode())}).json()[0]
+    assert "event: error" in call(app_url, "transcribe", file_data(uploaded), "english")
+    server.shutdown()
+    assert asked == []
+    public = call(app_url, "transcribe", file_data("https://huggingface.co/x.wav"), "english")
+    assert "event: error" in public
+
+
+def test_many_at_once_never_show_a_word_of_each_other(app_url: str, tmp_path: Path) -> None:
+    def speak(number: str) -> tuple[str, str]:
+        clip = write(tmp_path / f"{number}.wav", spoken(f"My number is {number}."), SAMPLING_RATE, "PCM_16")
+        client = Client(app_url, verbose=False)
+        whole = client.predict(handle_file(clip), "english", api_name="/transcribe")
+        client.predict(handle_file(clip), "english", api_name="/stream_accumulated")
+        committed, _ = client.predict(handle_file(clip), True, "transcribe", "english", api_name="/captions")
+        again = client.predict(handle_file(clip), "english", api_name="/stream_accumulated")
+        return number, f"{whole} {committed} {again}".lower()
+
+    with ThreadPoolExecutor(6) as people:
+        for number, text in people.map(speak, NUMBERS):
+            found = set(re.findall(r"\d+|" + "|".join(NUMBERS), text))
+            assert found, text
+            assert found <= {number, DIGITS[number]}, (number, text)
+
+
+def test_logs_hold_no_word_and_no_sound() -> None:
+    code = (
+        "import app, logging, sys\n"
+        "from types import SimpleNamespace\n"
+        "logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)\n"
+        "from checkpoints import Settings\n"
+        "page = app.Page(Settings())\n"
+        f"print(len(page.transcribe({str(QUICK_BROWN_FOX)!r}, 'english')), file=sys.stderr)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(result.stderr.split()[-1]) > 20
+    assert "fox" not in result.stdout.lower()
+
+
+# --- limits -------------------------------------------------------------------------------------------------------
+
+
+def test_more_visitors_than_the_limit_are_told_and_those_who_left_make_room() -> None:
+    everyone = visitors.Visitors(max_visitors=2)
+    ana = everyone.of("ana")
+    everyone.of("ben")
+    with pytest.raises(visitors.LimitError, match=r"2 visitors are here already.*Try again"):
+        everyone.of("cleo")
+    assert everyone.of("ana") is ana
+    everyone.leave("ben")
+    assert everyone.of("cleo")
+
+
+def test_more_runs_than_the_limit_are_refused_and_room_comes_back() -> None:
+    visitor = visitors.Visitor()
+    with visitor.running(1), pytest.raises(visitors.LimitError, match="You have 1 runs under way"), visitor.running(1):
+        pass
+    with visitor.running(1):
+        assert visitor.n_running == 1
+    assert visitor.n_running == 0
+
+
+def test_a_run_that_takes_too_long_is_ended_and_the_next_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = app.Page(Settings(asr_checkpoint="openai/whisper-base", max_run_minutes=0.01))
+    transcribe = app.plainly(page.transcribe)
+    decode = decoding._decode_windows
+
+    def hang(fast_whisper: Any, waveform: np.ndarray, spans: Any, options: decoding.Options) -> Any:
+        while True:
+            options.check()
+            time.sleep(0.01)
+
+    page.load_whisper("openai/whisper-base", lambda *_, **__: None)  # type: ignore[arg-type]
+    monkeypatch.setattr(decoding, "_decode_windows", hang)
+    with pytest.raises(app.gr.Error, match="longer than one run may take"):
+        transcribe(str(QUICK_BROWN_FOX), "english")
+    monkeypatch.setattr(decoding, "_decode_windows", decode)
+    page.settings = dataclasses.replace(page.settings, max_run_minutes=5.0)
+    assert "fox" in transcribe(str(QUICK_BROWN_FOX), "english").lower()
+
+
+def test_one_decoder_that_hangs_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    if decoding.N_THREADS < 2:
+        pytest.skip("one core: one decode at a time")
+    released, decode = threading.Event(), decoding._decode_windows
+    whisper = checkpoints.load_whisper("openai/whisper-base", Settings())
+
+    def hang(fast_whisper: Any, waveform: np.ndarray, spans: Any, options: decoding.Options) -> Any:
+        if threading.current_thread().name == "stuck":
+            released.wait(60)
+        return decode(fast_whisper, waveform, spans, options)
+
+    monkeypatch.setattr(decoding, "_decode_windows", hang)
+    fox = load_audio(QUICK_BROWN_FOX)
+    stuck = threading.Thread(target=decoding.decode, args=(whisper, fox), name="stuck")
+    stuck.start()
+    try:
+        assert "fox" in decoding.decode(whisper, fox, language="en").text.lower()
+    finally:
+        released.set()
+        stuck.join()
+
+
+# --- faults -------------------------------------------------------------------------------------------------------
+
+
+def test_a_gpu_that_is_full_is_left_for_the_cpu_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch raises what it raises on a GPU; there is none here."""
+    monkeypatch.setattr(checkpoints, "_cuda_is_full", False)
+    monkeypatch.setattr(checkpoints, "_loaded", {("whisper", "x", "cuda", None): object(), ("whisper", "x", "cpu", None): object()})
+
+    def too_much() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    assert checkpoints.choose_device("cuda") == "cuda"
+    with pytest.raises(app.gr.Error, match=r"GPU's memory is full.*on the CPU.*try again"):
+        app.plainly(too_much)()
+    assert checkpoints.choose_device("cuda") == checkpoints.choose_device("auto") == "cpu"
+    assert list(checkpoints._loaded) == [("whisper", "x", "cpu", None)]
+
+
+def test_a_server_that_is_stopped_leaves_nothing_of_its_visitors(tmp_path: Path) -> None:
+    process, url = start_app(GRADIO_TEMP_DIR=str(tmp_path))
+    client = Client(url, verbose=False)
+    client.predict(handle_file(QUICK_BROWN_FOX), "english", api_name="/transcribe")
+    job = client.submit(handle_file(QUICK_BROWN_FOX), api_name="/speech_to_speech_translation")  # in its middle
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 0
+    job.cancel()
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix in (".srt", ".vtt", ".txt")]
+    assert left == []
+
+
+def test_two_processes_with_one_cache_serve_both(tmp_path: Path) -> None:
+    apps = [start_app(GRADIO_TEMP_DIR=str(tmp_path)) for _ in range(2)]
+    try:
+        for _, url in apps:
+            text = Client(url, verbose=False).predict(handle_file(QUICK_BROWN_FOX), "english", api_name="/transcribe")
+            assert "fox" in text.lower()
+    finally:
+        for process, _ in apps:
+            process.terminate()
+        for process, _ in apps:
+            process.wait(timeout=30)
+
+
+def test_weights_are_never_pickles_but_where_the_hub_has_no_others() -> None:
+    """SpeechT5 and its vocoder are on the Hub as pytorch_model.bin only; transformers reads that with torch's weights-only unpickler."""
+    assert not any("bin" in pattern for pattern in checkpoints.MODEL_FILES)
+    for file in ROOT.glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"\bpickle\b|torch\.load|trust_remote_code|allow_pickle|(?<!\.)\beval\(|(?<!\.)\bexec\(", text), file.name
+
+
+def test_auth_covers_every_route() -> None:
+    process, url = start_app("--auth", "ana:secret")
+    try:
+        uploaded = httpx.post(f"{url}gradio_api/upload", files={"files": b"x"})
+        routes = ["config", "gradio_api/info", "gradio_api/file=app.py", "gradio_api/queue/status"]
+        answers = {route: httpx.get(url + route).status_code for route in routes}
+        assert uploaded.status_code == 401
+        assert httpx.post(f"{url}gradio_api/call/transcribe", json={"data": [None, "english"]}).status_code == 401
+        assert {route: code for route, code in answers.items() if code not in (401, 403, 404)} == {}
+        page = httpx.get(url).text
+        assert "text-full" not in page, "nothing of the page but its login"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_another_site_cannot_read_what_is_answered(app_url: str) -> None:
+    headers = {"Origin": "https://elsewhere.example"}
+    answer = httpx.post(f"{app_url}gradio_api/call/transcribe", json={"data": [None, "english"]}, headers=headers)
+    assert answer.headers.get("access-control-allow-origin") != "https://elsewhere.example"
+    assert json.dumps(dict(answer.headers)).find('"access-control-allow-origin": "*"') < 0
