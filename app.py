@@ -8,6 +8,7 @@ captions.py, stst.py and tts.py. Nor for how long what was said is kept (visitor
 from __future__ import annotations
 
 import argparse
+import base64
 import functools
 import logging
 import os
@@ -64,6 +65,10 @@ LIVE = """<div style="display: flex; flex-direction: column-reverse; min-height:
 <div style="margin-bottom: auto; font-size: var(--text-lg)">${value}</div></div>"""
 HERE = Path(__file__).parent
 HEAD = "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in ("microphone.js", "session.js"))
+PICTURE = (
+    f'<img src="data:image/png;base64,{base64.b64encode((HERE / "benchmarks" / "streaming.png").read_bytes()).decode()}" '
+    'alt="Accumulated: the delay grows by the second. Chunk only and live captions: it stays." style="max-width: 100%">'
+)
 PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
 SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden>Pause</button> <span></span>'
@@ -81,7 +86,19 @@ VOICE_CHOICES = [
     (str(t("Embedded voice")), "embedded"),
 ]
 EXAMPLE_WIDTH = 90  # pixels at least; three fit beside each other on a phone
-CSS = "#how-it-works :is(td, th) { word-break: normal; overflow-wrap: normal; }"  # Gradio breaks words, even short ones
+CSS = """
+#how-it-works :is(td, th) { word-break: normal; overflow-wrap: normal; }  /* Gradio breaks words, even short ones */
+.dark { --color-accent: var(--primary-500); }  /* the theme has one accent for both, and on black the darker one is too dark */
+"""
+# Gradio's own colours have too little contrast for many: 1.9 for what is grey, 2.8 for what is orange, where 4.5 is enough.
+THEME = gr.themes.Default().set(
+    color_accent="*primary_700",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_800",
+    body_text_color_subdued="*neutral_500",
+)
 ENGLISH_EXAMPLE = "The quick brown fox jumps over the lazy dog. Rice is often served in round bowls."
 EXAMPLES = {"Example in Italian": HERE / "examples" / "conteggio.ogg", "Example in French": HERE / "examples" / "bonjour_monde.ogg"}
 
@@ -138,7 +155,7 @@ class Page:
                     self.speech_to_speech_tab()
                 with gr.Tab(t("How it works")) as tab:
                     explanation = gr.Markdown(elem_id="how-it-works")
-                    gr.Image(str(HERE / "benchmarks" / "streaming.png"), show_label=False, buttons=[], interactive=False, container=False)
+                    gr.HTML(PICTURE)
             tab.select(self.explain, None, explanation, api_visibility="private")
             sources, languages = [markdown for _, markdown in self.sources], [dropdown for _, dropdown in self.languages]
             choices = [*languages, *self.voices, *self.targets, *self.shortcuts, *self.examples, *self.foreign_examples]
@@ -825,6 +842,7 @@ def main() -> None:
         head=HEAD,
         i18n=t,
         css=CSS,
+        theme=THEME,
         mcp_server=options.mcp,
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,

@@ -42,11 +42,11 @@ def page(say: Callable[[str], str]) -> str:
     """
     asr, captions, stst, tts, decoding = (Module(name) for name in ("asr", "captions", "stst", "tts", "decoding"))
     return f"""
-### {say("Three ways to stream, and what each costs")}
+## {say("Three ways to stream, and what each costs")}
 
 {say("Whisper hears a whole window of sound at a time: it was not made to be fed piece by piece. So a stream has to choose what it decodes again.")}
 
-| | {say("decodes")} | {say("costs")} | {say("loses")} |
+| {say("way")} | {say("decodes")} | {say("costs")} | {say("loses")} |
 |---|---|---|---|
 | {say("Streaming, accumulated")} | {say("everything said so far, every time")} | {say("more with every second: twice as long a talk costs four times as much")} | {say("nothing, but each text comes later than the one before")} |
 | {say("Streaming, chunk only")} | {say("each piece once, alone")} | {say("the least, and always the same")} | {say("words that a cut falls into, and what the words before would have told")} |
@@ -60,7 +60,7 @@ def page(say: Callable[[str], str]) -> str:
 
 {say(f"Live captions look again after {captions.constant('UPDATE_SECONDS'):g} s of new sound, hold back what ended less than {captions.constant('GUARD_SECONDS'):g} s ago, and take a pause of {captions.constant('PAUSE_SECONDS'):g} s for the end of an utterance. When the window is full it is cut after a sentence, and {captions.constant('KEPT_SECONDS'):g} s of it stay.")}
 
-### {say("The cascade")}
+## {say("The cascade")}
 
 {say("Speech becomes text in another language, and that becomes speech: two models that know nothing of each other.")}
 
@@ -70,7 +70,7 @@ def page(say: Callable[[str], str]) -> str:
 
 {say("Into another language than English, Whisper writes down what was said, and a translation model stands between the two.")}
 
-### {say("Why it is quick")}
+## {say("Why it is quick")}
 
 {say(f"Whisper always hears 30 s, most of it silence. Here it hears the sound and {decoding.constant('PADDING_SECONDS'):g} s more; where the text then looks wrong it hears all 30, and after that decodes hotter, as Whisper itself does.")}
 

@@ -198,6 +198,7 @@ CHINESE = {
     "Whisper hears a whole window of sound at a time: it was not made to be fed piece by piece. So a stream has to choose what it decodes again.": (
         "Whisper 一次听一整段声音：它不是为一点一点输入而设计的。所以流式识别必须选择哪些内容要重新解码。"
     ),
+    "way": "方法",
     "decodes": "解码",
     "costs": "代价",
     "loses": "损失",

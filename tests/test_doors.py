@@ -214,11 +214,10 @@ def test_a_server_that_is_stopped_leaves_nothing_of_its_visitors(tmp_path: Path)
     process, url = start_app(GRADIO_TEMP_DIR=str(tmp_path))
     client = Client(url, verbose=False)
     client.predict(handle_file(QUICK_BROWN_FOX), "english", api_name="/transcribe")
-    job = client.submit(handle_file(QUICK_BROWN_FOX), api_name="/speech_to_speech_translation")  # in its middle
+    client.submit(handle_file(QUICK_BROWN_FOX), api_name="/speech_to_speech_translation")  # in its middle
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
-    job.cancel()
     left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix in (".srt", ".vtt", ".txt")]
     assert left == []
 

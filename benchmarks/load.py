@@ -1,0 +1,148 @@
+"""Many at once, on loopback: microphones at the pace of speech, uploads, syntheses; and the same for long, to see what stays.
+
+    python -m benchmarks.load once RECORDING --microphones 2 --uploads 2 --syntheses 2
+    python -m benchmarks.load soak RECORDING --minutes 30
+
+Starts `app.py`, and speaks to it as programs do. Bounded in count and in time: `--microphones`, `--uploads`, `--syntheses`, `--minutes`.
+`once` says how long each kind waited, whether any failed, and whether a word is missing. `soak` has visitors come and go for that
+long, and says what the server holds at its beginning and end: memory, threads, temporary files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import soundfile
+from gradio_client import Client, handle_file
+
+from audio import SAMPLING_RATE, load_audio
+
+PORT = 7872
+CHUNK_SECONDS = 1.0
+SENTENCE = "The birch canoe slid on the smooth planks."
+
+
+def start(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder)}
+    app = subprocess.Popen([sys.executable, "app.py", "--port", str(PORT)], stdout=subprocess.DEVNULL, env=environment)
+    url = f"http://127.0.0.1:{PORT}/"
+    for _ in range(600):
+        try:
+            httpx.get(url, timeout=5)
+            return app, url
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise TimeoutError("the page did not answer within a minute")
+
+
+def microphone(url: str, chunks: list[str]) -> tuple[float, str]:
+    """Live captions at the pace of speech: how long after its end the last word was there, and the text."""
+    client, began = Client(url, verbose=False), time.perf_counter()
+    for index, chunk in enumerate(chunks):
+        time.sleep(max(0.0, began + (index + 1) * CHUNK_SECONDS - time.perf_counter()))
+        client.predict(handle_file(chunk), False, "transcribe", "english", api_name="/captions")
+    committed, _ = client.predict(None, True, "transcribe", "english", api_name="/captions")
+    return time.perf_counter() - began - len(chunks) * CHUNK_SECONDS, committed
+
+
+def upload(url: str, recording: str) -> tuple[float, str]:
+    began = time.perf_counter()
+    text = Client(url, verbose=False).predict(handle_file(recording), "english", api_name="/transcribe")
+    return time.perf_counter() - began, text
+
+
+def synthesis(url: str) -> tuple[float, str]:
+    began = time.perf_counter()
+    path = Client(url, verbose=False).predict(SENTENCE, api_name="/synthesise")
+    return time.perf_counter() - began, str(soundfile.info(path).frames > 0)
+
+
+def cut(recording: str, folder: Path) -> list[str]:
+    waveform, size = load_audio(recording), round(CHUNK_SECONDS * SAMPLING_RATE)
+    paths = []
+    for index, begin in enumerate(range(0, len(waveform), size)):
+        paths.append(str(folder / f"{index}.wav"))
+        soundfile.write(paths[-1], waveform[begin : begin + size], SAMPLING_RATE)
+    return paths
+
+
+def together(url: str, recording: str, chunks: list[str], counts: dict[str, int]) -> dict[str, list[tuple[float, str]]]:
+    """All at once; what each kind waited, and got. An error ends it: none may fail."""
+    kinds: dict[str, Callable[[], tuple[float, str]]] = {
+        "microphones": lambda: microphone(url, chunks),
+        "uploads": lambda: upload(url, recording),
+        "syntheses": lambda: synthesis(url),
+    }
+    with ThreadPoolExecutor(sum(counts.values())) as people:
+        jobs = {kind: [people.submit(kinds[kind]) for _ in range(count)] for kind, count in counts.items()}
+        return {kind: [job.result(timeout=600) for job in each] for kind, each in jobs.items()}
+
+
+def once(url: str, recording: str, chunks: list[str], counts: dict[str, int]) -> None:
+    alone = {kind: together(url, recording, chunks, {kind: 1})[kind][0] for kind in counts}
+    results = together(url, recording, chunks, counts)
+    for kind, each in results.items():
+        waits = np.array([seconds for seconds, _ in each])
+        same = sum(text == alone[kind][1] for _, text in each)
+        print(
+            f"{len(each):3} {kind:12} waited {waits.mean():5.1f} s on average, {waits.max():5.1f} s at most; alone {alone[kind][0]:.1f} s; "
+            f"none failed; {same} of {len(each)} got what one alone gets"
+        )
+    print(f"load {os.getloadavg()[0]:.1f}")
+
+
+def held(app: subprocess.Popen[bytes], folder: Path) -> dict[str, float]:
+    status = Path(f"/proc/{app.pid}/status").read_text(encoding="ascii").split()
+    return {
+        "MB": int(status[status.index("VmRSS:") + 1]) / 1024,
+        "threads": int(status[status.index("Threads:") + 1]),
+        "files": sum(path.is_file() for path in folder.rglob("*")),
+    }
+
+
+def soak(
+    url: str, recording: str, chunks: list[str], counts: dict[str, int], minutes: float, app: subprocess.Popen[bytes], folder: Path
+) -> None:
+    together(url, recording, chunks, counts)  # everything is loaded
+    until, rounds, seen = time.perf_counter() + 60 * minutes, 0, [held(app, folder)]
+    while time.perf_counter() < until:
+        together(url, recording, chunks, counts)
+        rounds += 1
+        seen.append(held(app, folder))
+    people = rounds * sum(counts.values())
+    print(f"{minutes:g} minutes, {people} visitors came and went, none failed")
+    for name in seen[0]:
+        values = [each[name] for each in seen]
+        print(f"  {name:8} at the beginning {values[0]:.0f}, in the middle {values[len(values) // 2]:.0f}, at the end {values[-1]:.0f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["once", "soak"])
+    parser.add_argument("recording")
+    for kind in ("microphones", "uploads", "syntheses"):
+        parser.add_argument(f"--{kind}", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    options = parser.parse_args()
+    wanted = {kind: getattr(options, kind) for kind in ("microphones", "uploads", "syntheses")}
+    with tempfile.TemporaryDirectory() as temporary:
+        pieces, cache = cut(options.recording, Path(temporary)), Path(temporary) / "cache"
+        server, address = start(cache)
+        try:
+            if options.what == "once":
+                once(address, options.recording, pieces, wanted)
+            else:
+                soak(address, options.recording, pieces, wanted, options.minutes, server, cache)
+        finally:
+            server.terminate()
+            server.wait()
