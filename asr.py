@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audio import MIN_SECONDS, SAMPLING_RATE, SUFFIXES, Audio, NoSpeechError, Recording, load_audio, read_pcm
-from checkpoints import Settings, load_whisper
+from checkpoints import Settings, import_frameworks, load_whisper
 
 if TYPE_CHECKING:
     from decoding import Decoded
@@ -78,6 +78,7 @@ def decoded(
     Raises:
         decoding.Stopped: `stopped`, which is asked at every step, said so.
     """
+    import_frameworks()
     import decoding  # imports torch: seconds that an app which only starts up need not wait for
 
     whisper = load_whisper(settings.asr_checkpoint, settings)

@@ -222,6 +222,7 @@ class MMSVoice:
 _loaded: dict[Hashable, Any] = {}
 _locks: dict[Hashable, threading.Lock] = {}
 _locks_guard = threading.Lock()
+_importing = threading.Lock()
 
 
 def _once(key: Hashable, load: Callable[[], T]) -> T:
@@ -232,6 +233,16 @@ def _once(key: Hashable, load: Callable[[], T]) -> T:
         if key not in _loaded:
             _loaded[key] = load()
         return cast(T, _loaded[key])
+
+
+def import_frameworks() -> None:
+    """torch and transformers, by one thread at a time: of two that import them at once, one sees halves, and fails.
+
+    Whatever imports them elsewhere than at a module's beginning calls this first.
+    """
+    with _importing:
+        import torch  # noqa: F401
+        from transformers import SpeechT5ForTextToSpeech, WhisperForConditionalGeneration, WhisperTokenizer  # noqa: F401
 
 
 _cuda_is_full = False
@@ -410,6 +421,7 @@ def load_whisper(name: str, settings: Settings, report: Report | None = None) ->
     dtype = choose_dtype(settings.dtype, device)
 
     def load() -> Whisper:
+        import_frameworks()
         from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
         source = find_whisper(name)
@@ -632,6 +644,7 @@ def load_speecht5(settings: Settings, report: Report | None = None) -> SpeechT5:
     dtype = choose_dtype(settings.dtype, device)
 
     def load() -> SpeechT5:
+        import_frameworks()
         from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5Processor
 
         source = _find(settings.tts_checkpoint, SPEECHT5_FILES, None)
@@ -663,6 +676,7 @@ def load_x_vector(settings: Settings, speaker: str | None = None, report: Report
     dtype = choose_dtype(settings.dtype, device)
 
     def load() -> torch.Tensor:
+        import_frameworks()
         import torch
         from datasets import load_dataset
 
@@ -748,6 +762,7 @@ def load_mms_voice(language: str, settings: Settings, report: Report | None = No
     dtype = choose_dtype(settings.dtype, device)
 
     def load() -> MMSVoice:
+        import_frameworks()
         from transformers import VitsModel, VitsTokenizer
 
         source = find_mms_voices(settings).get(language)
@@ -773,6 +788,7 @@ def load_text_translator(settings: Settings, report: Report | None = None) -> Te
     dtype = choose_dtype(settings.dtype, device)
 
     def load() -> TextTranslator:
+        import_frameworks()
         from transformers import M2M100ForConditionalGeneration, M2M100Tokenizer
 
         source = _find(settings.text_translation_checkpoint, MODEL_FILES, None)
@@ -785,6 +801,7 @@ def load_text_translator(settings: Settings, report: Report | None = None) -> Te
 
 def language_code(language: str) -> str:
     """ "italian", "Italian" or "it" -> "it"; what is none of Whisper's languages comes back as it is."""
+    import_frameworks()
     from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
     return TO_LANGUAGE_CODE.get(language.lower(), language.lower())
@@ -792,9 +809,9 @@ def language_code(language: str) -> str:
 
 def language_name(code: str) -> str:
     """ "it" -> "Italian"."""
-    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+    from babel import Locale
 
-    return LANGUAGES.get(code, code).title()
+    return Locale("en").languages.get({"jw": "jv"}.get(code, code), code.title())
 
 
 # --- voice activity -----------------------------------------------------------------------------------------------
@@ -804,6 +821,7 @@ def load_speech_detector() -> Any:
     """Silero's voice activity detector, which carries its weights in its package. Loaded on the first call."""
 
     def load() -> Any:
+        import_frameworks()
         import torch
 
         threads = torch.get_num_threads()

@@ -32,6 +32,7 @@ from checkpoints import (
     Source,
     Whisper,
     find_mms_voices,
+    import_frameworks,
     is_multilingual,
     language_code,
     language_name,
@@ -115,6 +116,7 @@ def translate(audio: Audio | None, settings: Settings = Settings(), stopped: Cal
         CheckpointError: the weights cannot be had, or cannot translate.
         decoding.Stopped: `stopped` said so.
     """
+    import_frameworks()
     import decoding  # imports torch: seconds that an app which only starts up need not wait for
 
     waveform = load_audio(audio, settings.max_seconds)
@@ -168,6 +170,7 @@ def stream(
     Raises:
         AudioError, CheckpointError: as `translate` and `synthesise`.
     """
+    import_frameworks()
     import decoding
 
     waveform = load_audio(audio, settings.max_seconds)

@@ -241,7 +241,10 @@ def preferred(accept_language: str | None) -> str:
 
 def for_page() -> dict[str, dict[str, str]]:
     """By the browser's language, what Gradio is given for text that is on the page from the beginning."""
-    chinese = CHINESE | _language_names()
+    import asr
+
+    names = {language.title(): name for language in asr.LANGUAGES if (name := _language_names().get(language.title()))}
+    chinese = names | CHINESE
     return {"en": {english: english for english in chinese}, "zh": chinese, "zh-CN": chinese}
 
 
@@ -254,7 +257,7 @@ def in_language(sentence: str, language: str) -> str:
     for pattern, chinese in _with_gaps():
         if match := pattern.fullmatch(sentence):
             return chinese.format(*(in_language(each, language) for each in match.groups()))
-    return _language_names().get(sentence, sentence)
+    return _language_names().get(sentence.title(), sentence)
 
 
 @functools.cache
@@ -266,11 +269,8 @@ def _with_gaps() -> list[tuple[re.Pattern[str], str]]:
 
 @functools.cache
 def _language_names() -> dict[str, str]:
-    """Whisper's languages: "Italian" -> "意大利语"."""
+    """ "Italian" -> "意大利语"."""
     from babel import Locale
 
-    import asr
-
     english, chinese = Locale("en").languages, Locale("zh").languages
-    by_name = {name.lower(): chinese[code] for code, name in english.items() if code in chinese}
-    return {language.title(): by_name[language] for language in asr.LANGUAGES if language in by_name and language.title() not in CHINESE}
+    return {name.title(): chinese[code] for code, name in english.items() if code in chinese}

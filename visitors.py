@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar
 
 import asr
 from audio import SAMPLING_RATE, Recording
-from checkpoints import Settings
+from checkpoints import Settings, import_frameworks
 
 if TYPE_CHECKING:  # importing it imports torch: seconds that an app which only starts up need not wait for
     from captions import Captions
@@ -94,6 +94,7 @@ def decode_captions(stream: Captioned, settings: Settings, final: bool = False) 
     Args:
         final: the recording is over, so that anything is enough and every word is committed.
     """
+    import_frameworks()
     import captions  # imports torch
 
     n_new = len(stream.recording) - stream.n_decoded

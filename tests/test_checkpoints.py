@@ -446,3 +446,30 @@ def test_a_chosen_device_and_precision_are_kept(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_languages_offered_are_whispers() -> None:
     assert list(asr.LANGUAGES) == list(LANGUAGES.values())
+
+
+def test_many_that_come_first_at_once_are_all_served(tmp_path: Path) -> None:
+    """Importing transformers in two threads at once fails in one of them, now and then: it was a visitor who found out."""
+    code = """
+import threading
+import app, asr, stst, tts, visitors
+from audio import Recording, load_audio
+from tests.sounds import QUICK_BROWN_FOX
+failed = []
+def one(job):
+    try:
+        job()
+    except BaseException as error:
+        failed.append(repr(error))
+def captions():
+    recording = Recording()
+    recording.append(16000, load_audio(QUICK_BROWN_FOX))
+    visitors.decode_captions(visitors.Captioned(recording), Settings(), final=True)
+jobs = [lambda: asr.transcribe(QUICK_BROWN_FOX), captions, lambda: tts.synthesise("Hello."), lambda: stst.translate(QUICK_BROWN_FOX),
+        lambda: language_name("it")]
+threads = [threading.Thread(target=one, args=(job,)) for job in jobs]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(json.dumps(failed))
+"""
+    assert run(code, tmp_path) == []
