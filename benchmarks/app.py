@@ -44,6 +44,7 @@ def main(recording: str) -> None:
             "/transcribe": (sound, "english"),
             "/stream_accumulated": (sound, "english", True),
             "/stream_chunks": (sound, "english", True),
+            "/captions": (sound, True, "transcribe", "english"),
             "/translate": (sound,),
             "/synthesise": ("The birch canoe slid on the smooth planks.",),
             "/speech_to_speech_translation": (sound,),

@@ -264,3 +264,21 @@ def test_another_site_cannot_read_what_is_answered(app_url: str) -> None:
     answer = httpx.post(f"{app_url}gradio_api/call/transcribe", json={"data": [None, "english"]}, headers=headers)
     assert answer.headers.get("access-control-allow-origin") != "https://elsewhere.example"
     assert json.dumps(dict(answer.headers)).find('"access-control-allow-origin": "*"') < 0
+
+
+def secrets_in(folder: Path) -> list[str]:
+    """Keys, tokens and passwords that detect-secrets finds; hashes, of which there are many here, are not looked for."""
+    hashes = ("HexHighEntropyString", "Base64HighEntropyString")
+    command = [sys.executable, "-m", "detect_secrets", "scan", "--all-files", *(f"--disable-plugin={name}" for name in hashes), "."]
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    return sorted(json.loads(found)["results"])
+
+
+def test_no_secret_is_in_the_repository(tmp_path: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in tracked:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    assert secrets_in(tmp_path) == []
+    (tmp_path / "left_behind.py").write_text(f"token = '{'ghp_' + 'a1B2' * 9}'", encoding="utf-8")
+    assert secrets_in(tmp_path) == ["left_behind.py"], "the check is able to fail"

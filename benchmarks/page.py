@@ -1,0 +1,74 @@
+"""The page beside a bare gr.Interface: what the browser loads, and how soon somebody can click.
+
+    python -m benchmarks.page
+
+Both are opened in turn, in Debian's Chromium with an empty cache, from servers on this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.conftest import free_port, start_app
+
+CHROMIUM = "/usr/bin/chromium"
+ROUNDS = 5
+BARE = "import gradio as gr; gr.Interface(lambda audio: '', gr.Audio(type='filepath'), 'text').launch(server_port={port})"
+
+
+def start_bare() -> tuple[subprocess.Popen[bytes], str]:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-c", BARE.format(port=port)], stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}/"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(url, timeout=5).read()
+            return process, url
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError("the interface did not answer within a minute")
+
+
+def visit(browser: Browser, url: str) -> tuple[float, float]:
+    """Seconds until there is something to click on, and MB that came."""
+    context = browser.new_context()
+    page = context.new_page()
+    session, received = context.new_cdp_session(page), [0.0]
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+    began = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    page.get_by_role("button", name="Record", exact=True).locator("visible=true").first.wait_for()
+    seconds = time.perf_counter() - began
+    page.wait_for_load_state("networkidle")
+    context.close()
+    return seconds, sum(received) / 1e6
+
+
+def main() -> None:
+    (ours, our_url), (bare, bare_url) = start_app(), start_bare()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            visits = {url: [visit(browser, url) for _ in range(ROUNDS)] for url in (our_url, bare_url)}
+            browser.close()
+    finally:
+        for process in (ours, bare):
+            process.terminate()
+            process.wait()
+    medians = {url: [statistics.median(values) for values in zip(*each, strict=True)] for url, each in visits.items()}
+    for name, url in (("this page", our_url), ("bare gr.Interface", bare_url)):
+        print(f"{name:18} something to click on after {medians[url][0]:.2f} s, {medians[url][1]:.2f} MB")
+    time_ratio, weight_ratio = (a / b for a, b in zip(medians[our_url], medians[bare_url], strict=True))
+    print(f"this page / bare: {time_ratio:.2f} in time, {weight_ratio:.2f} in weight; load {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    main()
