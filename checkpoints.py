@@ -138,7 +138,7 @@ class Settings:
     engine: Engine = "fast"  # or "pipeline", the tutorial's own call to transformers
     max_minutes: float = 30.0  # longest recording or file that is accepted
     max_characters: int = 5000  # longest text that is spoken
-    max_visitors: int = 60  # open pages and sessions of programs
+    max_visitors: int = 60  # who have said something and are still here
     max_runs: int = 3  # of one visitor at once
     max_run_minutes: float = 30.0  # after which a run is ended
 

@@ -33,7 +33,7 @@ HELP = {
     "engine": "fast, or pipeline: the tutorial's own call to transformers",
     "max_minutes": "longest recording or file that is accepted",
     "max_characters": "longest text that is spoken",
-    "max_visitors": "open pages, and sessions of programs, that are served",
+    "max_visitors": "visitors who are served at a time; who only looks at the page does not count",
     "max_runs": "runs that one visitor may have under way at once",
     "max_run_minutes": "after which a run is ended",
 }

@@ -232,15 +232,19 @@ class Visitors:
             return Visitor()
         with self._lock:
             self._free(lambda visitor: time.monotonic() - visitor.last_seen > IDLE_SECONDS)
-            if session not in self._visitors and len(self._visitors) >= self.max_visitors:
+            if session not in self._visitors and self._n_served() >= self.max_visitors:
                 self._free(lambda visitor: visitor.left)  # within their grace: whoever is here goes first
-                if len(self._visitors) >= self.max_visitors:
+                if self._n_served() >= self.max_visitors:
                     raise LimitError(
                         f"{self.max_visitors} visitors are here already, as many as this machine can serve. Try again in a few minutes."
                     )
             visitor = self._visitors.setdefault(session, Visitor())
             visitor.last_seen, visitor.left = time.monotonic(), False
             return visitor
+
+    def _n_served(self) -> int:
+        """Those who have said something, or have something made. Who only looks at the page costs nothing."""
+        return sum(bool(visitor.streams or visitor.n_running) for visitor in self._visitors.values())
 
     def leave(self, session: str | None) -> None:
         """The page was closed; a visitor who is not back after a grace is forgotten."""
