@@ -267,7 +267,9 @@ class Page:
         self.load_whisper(self.settings.asr_checkpoint, progress)
         progress(0.1, desc=say("Listening"))
         with self.run("asr", request, len(waveform) / SAMPLING_RATE) as run:
-            decoded = asr.decoded(waveform, spoken(language), self.settings, word_times=word_times, stopped=run.is_late)
+            decoded = asr.decoded(
+                waveform, spoken(language), self.settings, word_times=word_times, n_beams=asr.N_BEAMS, stopped=run.is_late
+            )
         if not decoded.text:
             raise NoSpeechError
         return decoded

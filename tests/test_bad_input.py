@@ -59,6 +59,7 @@ def test_as_chunks_of_a_stream_they_are_no_worse(bad_files: list[Path]) -> None:
         assert time.perf_counter() - began < SECONDS, path.name
 
 
+@pytest.mark.slow
 def test_over_http_each_gets_a_sentence_and_the_next_is_served(app_url: str, bad_files: list[Path]) -> None:
     client = Client(app_url, verbose=False)
     client.predict(handle_file(QUICK_BROWN_FOX), "english", api_name="/transcribe")  # loaded

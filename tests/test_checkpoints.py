@@ -448,6 +448,7 @@ def test_the_languages_offered_are_whispers() -> None:
     assert list(asr.LANGUAGES) == list(LANGUAGES.values())
 
 
+@pytest.mark.slow
 def test_many_that_come_first_at_once_are_all_served(tmp_path: Path) -> None:
     """Importing transformers in two threads at once fails in one of them, now and then: it was a visitor who found out."""
     code = """

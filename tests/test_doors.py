@@ -114,6 +114,7 @@ def test_many_at_once_never_show_a_word_of_each_other(app_url: str, tmp_path: Pa
             assert found <= {number, DIGITS[number]}, (number, text)
 
 
+@pytest.mark.slow
 def test_logs_hold_no_word_and_no_sound() -> None:
     code = (
         "import app, logging, sys\n"
@@ -213,6 +214,7 @@ def test_a_gpu_that_is_full_is_left_for_the_cpu_and_that_is_said(monkeypatch: py
     assert list(checkpoints._loaded) == [("whisper", "x", "cpu", None)]
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_leaves_nothing_of_its_visitors(tmp_path: Path) -> None:
     process, url = start_app(GRADIO_TEMP_DIR=str(tmp_path))
     client = Client(url, verbose=False)
@@ -225,6 +227,7 @@ def test_a_server_that_is_stopped_leaves_nothing_of_its_visitors(tmp_path: Path)
     assert left == []
 
 
+@pytest.mark.slow
 def test_two_processes_with_one_cache_serve_both(tmp_path: Path) -> None:
     apps = [start_app(GRADIO_TEMP_DIR=str(tmp_path)) for _ in range(2)]
     try:

@@ -49,6 +49,7 @@ def test_its_python_snippets_run(snippet: str, here: Path, app_url: str) -> None
     assert result.returncode == 0, result.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_its_tools_run_as_they_are_shown(here: Path) -> None:
     """Voices and the translator that are not here are small ones of random weights."""
     small = here / "small"

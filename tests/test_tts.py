@@ -344,7 +344,7 @@ def speak_in_turn(monkeypatch: pytest.MonkeyPatch, *seconds: float) -> list[floa
     """SpeechT5 speaks for so many seconds, one call after another; the list keeps what is left."""
     left = list(seconds)
 
-    def generate_speech(_: object, sentences: list[torch.Tensor], __: torch.Tensor) -> list[np.ndarray]:
+    def generate_speech(_: object, sentences: list[torch.Tensor], *__: object) -> list[np.ndarray]:
         return [np.full(round(left.pop(0) * 16_000), 0.1, np.float32) for _ in sentences]
 
     monkeypatch.setattr(fast_speecht5, "generate_speech", generate_speech)

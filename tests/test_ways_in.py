@@ -86,6 +86,7 @@ class _Proxy(BaseHTTPRequestHandler):
     do_GET = do_POST = do_HEAD = _pass_on  # noqa: N815  # named by http.server
 
 
+@pytest.mark.slow
 def test_behind_a_reverse_proxy_under_a_path(tmp_path: object) -> None:
     port = free_port()
     process, url = start_app("--root-path", f"http://127.0.0.1:{port}/speech")
