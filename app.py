@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import base64
 import functools
+import importlib.util
 import logging
 import os
 import signal
@@ -819,6 +820,8 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Settings, argparse.Na
     options = parser.parse_args(arguments)
     if options.auth is not None and ":" not in options.auth:
         parser.error("--auth takes USER:PASSWORD")
+    if options.mcp and importlib.util.find_spec("mcp") is None:
+        parser.error("--mcp needs what is in requirements-mcp.txt: pip install -r requirements-mcp.txt")
     return commandline.settings_of(options), options
 
 

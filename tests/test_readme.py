@@ -124,6 +124,6 @@ def test_the_space_header_names_this_app_and_the_pinned_gradio() -> None:
     assert "app_file: app.py" in header
     version = re.search(r"sdk_version: (\S+)", header)
     assert version is not None
-    assert f"gradio[mcp]=={version[1]}" in (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert f"gradio=={version[1]}" in (ROOT / "requirements.txt").read_text(encoding="utf-8")
     for name in re.findall(r"^  - (\S+)$", header, re.MULTILINE):
         assert name in vars(checkpoints.Settings()).values()
