@@ -121,7 +121,7 @@ def _last_run(factor: float | None) -> list[str]:
 
 def segments_html(cues: Sequence[Cue], player: str, seconds: float) -> str:
     """Buttons that play a sound from where they begin, for segments.js. What a visitor said is never markup."""
-    style = "display: block; width: 100%; text-align: start; padding: 4px 8px"
+    style = "display: block; width: 100%; text-align: start; padding: 4px 8px; font-weight: 400"
     buttons = "".join(
         f'<button data-start="{start:.2f}" style="{style}"><span style="opacity: 0.7">{clock(start)}</span> {html.escape(text)}</button>'
         for start, _, text in cues
