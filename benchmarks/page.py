@@ -21,7 +21,10 @@ from tests.conftest import free_port, start_app
 CHROMIUM = "/usr/bin/chromium"
 ROUNDS = 5
 SETTLED = 3000  # ms
-BARE = "import gradio as gr; gr.Interface(lambda audio: '', gr.Audio(sources=['microphone'], type='filepath'), 'text').launch(server_port={port})"
+BARE = """
+import gradio as gr
+gr.Interface(lambda audio: "", gr.Audio(sources=["microphone"], type="filepath"), "text").launch(server_port={port})
+"""
 
 
 def start_bare() -> tuple[subprocess.Popen[bytes], str]:
