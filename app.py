@@ -10,15 +10,17 @@ from __future__ import annotations
 import argparse
 import base64
 import functools
+import html
 import importlib.util
 import logging
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +56,7 @@ from telling import (
     voice_line,
     with_times,
 )
-from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, Sent, StreamingMode, Visitor, Visitors, decode_captions
+from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, LimitError, Sent, StreamingMode, Visitor, Visitors, decode_captions
 
 if TYPE_CHECKING:
     from decoding import Decoded
@@ -66,10 +68,6 @@ LIVE = """<div style="display: flex; flex-direction: column-reverse; min-height:
 <div style="margin-bottom: auto; font-size: var(--text-lg)">${value}</div></div>"""
 HERE = Path(__file__).parent
 HEAD = "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in ("microphone.js", "session.js"))
-PICTURE = (
-    f'<img src="data:image/png;base64,{base64.b64encode((HERE / "benchmarks" / "streaming.png").read_bytes()).decode()}" '
-    'alt="Accumulated: the delay grows by the second. Chunk only and live captions: it stays." style="max-width: 100%">'
-)
 PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
 SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden>Pause</button> <span></span>'
@@ -155,9 +153,8 @@ class Page:
                 with gr.Tab(t("Speech-to-speech translation")):
                     self.speech_to_speech_tab()
                 with gr.Tab(t("How it works")) as tab:
-                    explanation = gr.Markdown(elem_id="how-it-works")
-                    gr.HTML(PICTURE)
-            tab.select(self.explain, None, explanation, api_visibility="private")
+                    explanation, picture = gr.Markdown(elem_id="how-it-works"), gr.HTML()
+            tab.select(self.explain, None, [explanation, picture], api_visibility="private")
             sources, languages = [markdown for _, markdown in self.sources], [dropdown for _, dropdown in self.languages]
             choices = [*languages, *self.voices, *self.targets, *self.shortcuts, *self.examples, *self.foreign_examples]
             outputs = [*sources, *choices]
@@ -181,7 +178,7 @@ class Page:
     def leave(self, request: gr.Request) -> None:
         self.visitors.leave(request.session_hash)
 
-    def prepare(self, voice: str | None, request: gr.Request) -> list[Any]:
+    def prepare(self, voice: str | None) -> list[Any]:
         """Tells, once a page is up, which weights there are: finding out asks the Hub, but loads nothing."""
         find: dict[str, Callable[[], checkpoints.Source]] = {
             "asr": lambda: checkpoints.find_whisper(self.settings.asr_checkpoint),
@@ -196,7 +193,7 @@ class Page:
         both_voices = "voice" in found and found["voice"].kind != "embedded"
         targets = [(say(language_name(code)), code) for code in stst.targets(self.settings)]
         return [
-            *self.tell_sources(request),
+            *self.status_lines({}),
             *[gr.update(visible=not multilingual.isdisjoint(roles)) for roles, _ in self.languages],
             *[gr.update(visible=both_voices, value=(voice or "SpeechT5") if both_voices else None) for _ in self.voices],
             *[gr.update(visible=len(targets) > 1, choices=targets, value="en") for _ in self.targets],
@@ -206,25 +203,43 @@ class Page:
         ]
 
     def tell_sources(self, request: gr.Request) -> list[str]:
-        """The status lines: which checkpoint, from where, on what and how exactly it computes, how fast the last run was."""
-        factors, lines = self.visitor(request).factors, {}
+        """The status lines once a visitor's run is over."""
+        return self.status_lines(self.visitor(request).factors)
+
+    def status_lines(self, factors: Mapping[str, float]) -> list[str]:
+        """Which checkpoint, from where, on what and how exactly it computes, how fast the last run was."""
+        lines = {}
         for role, name in (("asr", self.settings.asr_checkpoint), ("translation", self.settings.translation_checkpoint)):
             lines[role] = model_line(name, self.settings, factors.get(role))
         lines["voice"] = voice_line(self.settings, factors.get("voice"))
         return [lines[role] for role, _ in self.sources]
 
-    def explain(self) -> str:
-        return how_it_works.page(say)
+    def explain(self) -> tuple[str, str]:
+        """When the tab is opened, and not before: the picture weighs as much as the rest of the page's own."""
+        picture = base64.b64encode((HERE / "benchmarks" / "streaming.png").read_bytes()).decode()
+        shows = say("Accumulated: the delay grows by the second. Chunk only and live captions: it stays.")
+        return how_it_works.page(say), f'<img src="data:image/png;base64,{picture}" alt="{html.escape(shows)}" style="max-width: 100%">'
 
     @contextmanager
     def run(self, role: str, request: gr.Request | None, seconds: float = 0.0) -> Iterator[Run]:
-        """A run of a model, within the limits; how fast it was is kept for the visitor's status line."""
+        """A run of a model, within the limits; how fast it was is kept for the visitor's status line.
+
+        Raises:
+            LimitError: the visitor has too many under way, or this one was ended because it took too long.
+        """
         visitor, run = self.visitor(request), Run(time.monotonic() + 60 * self.settings.max_run_minutes, seconds)
         with visitor.running(self.settings.max_runs):
             began = time.perf_counter()
-            yield run
+            try:
+                yield run
+            except _stopped() as error:
+                raise self.too_long() from error
             if run.seconds > 0:
                 visitor.factors[role] = (time.perf_counter() - began) / run.seconds
+
+    def too_long(self) -> LimitError:
+        minutes = self.settings.max_run_minutes
+        return LimitError(f"This took longer than {minutes:g} minutes, the most that one run may take here. Try a shorter recording.")
 
     def load_whisper(self, name: str, progress: gr.Progress) -> None:
         """Loads what the next step needs, with progress on the page; nothing at all from the second use on."""
@@ -319,13 +334,17 @@ class Page:
         cancelled: Callable[[], bool] = lambda: False,
         with_transcript: bool = False,
     ) -> Iterator[stst.Cascade]:
-        """The cascade, sentence by sentence, once everything is loaded."""
+        """The cascade, sentence by sentence, once everything is loaded.
+
+        Raises:
+            LimitError: as `run`; what it had come to until then was handed out.
+        """
         waveform = load_audio(audio, self.settings.max_seconds)
         into = checkpoints.language_code(target)
         stst.check_translates(checkpoints.find_whisper(self.settings.translation_checkpoint), into)
-        chosen = self.chosen_voice(voice)
+        chosen = self.chosen_voice(voice) if into == "en" else None
         self.load_whisper(self.settings.translation_checkpoint, progress)
-        if into == "en":
+        if chosen is not None:
             self.load_voice(chosen, progress)
         else:
             self.load_target(into, shortcut, progress)
@@ -346,6 +365,8 @@ class Page:
                 else:
                     progress(cascade.heard_seconds / cascade.audio_seconds, desc=say("Translating"))
                 yield cascade
+            if run.is_late() and not cancelled():
+                raise self.too_long()
 
     def speech_to_speech_translation(
         self,
@@ -377,7 +398,7 @@ class Page:
         with gr.Row():
             button = self.button_for(audio, "Transcribe")
             self.video_button(audio)
-        examples = self.example_buttons(audio, self.foreign_examples)
+        examples = self.example_buttons(audio)
         text = self.text("full", "Transcription", lines=4)
         recording, segments = self.playable("full", "Recording with subtitles")
         with gr.Row(visible=False) as files:
@@ -557,7 +578,7 @@ class Page:
         with gr.Row():
             button = self.button_for(audio, "Translate")
             self.video_button(audio)
-        examples = self.example_buttons(audio)
+        examples = self.example_buttons(audio, foreign=True)
         text = self.text("translation", "English", lines=4)
         self.source("translation")
         for begun in (button.click, *examples):
@@ -594,7 +615,7 @@ class Page:
             if source == "upload":
                 self.video_button(audio)
             cancel = gr.Button(t("Cancel"), variant="stop", visible=False)
-        examples = self.example_buttons(audio) if source == "upload" else []
+        examples = self.example_buttons(audio, foreign=True) if source == "upload" else []
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
         status = gr.Markdown(elem_id=f"status-{source}", min_height=50)
         text = self.text(source, "Translation", lines=3, max_lines=15)
@@ -614,38 +635,39 @@ class Page:
         ) -> Iterator[list[Any]]:
             visitor, cancelled = self.visitor(request), threading.Event()
             visitor.streams[source] = cancelled
-            hidden, n_played, cascade = gr.update(visible=False, value=None), 0, None
+            hidden, n_played, cascade, ended = gr.update(visible=False, value=None), 0, None, ""
             yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, "", hidden, gr.Button(visible=True)]
-            for cascade in self.cascade(audio, voice, target, shortcut, request, progress, cancelled.is_set, with_transcript):
-                piece = gr.skip()
-                if len(cascade.sentences) > n_played:
-                    piece = as_piece(n_played, cascade)
-                    n_played += 1
-                said = gr.update(value=with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
-                yield [piece, report(cascade), with_times(cascade.sentences), said, *[gr.skip()] * 4]
+            try:
+                for cascade in self.cascade(audio, voice, target, shortcut, request, progress, cancelled.is_set, with_transcript):
+                    piece = gr.skip()
+                    if len(cascade.sentences) > n_played:
+                        piece = as_piece(n_played, cascade)
+                        n_played += 1
+                    said = gr.update(value=with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
+                    yield [piece, report(cascade), with_times(cascade.sentences), said, *[gr.skip()] * 4]
+            except LimitError as error:  # what is done until then is put together all the same
+                ended = say(str(error))
+            if cancelled.is_set():
+                ended = say("Cancelled.")
             if cascade is None:
-                yield [SILENCE, say("Cancelled."), *[gr.skip()] * 6]
+                yield [SILENCE, ended, *[gr.skip()] * 6]
                 return
             folder = tempfile.mkdtemp(dir=visitor.folder(speech.GRADIO_CACHE))  # new each time, as browsers keep what they got
             written = [str(file) for file in stst.save(cascade, Path(folder), Path(str(audio)).stem)]
             has_speech = bool(cascade.sentences)
             seconds = len(cascade.speech) / max(1, cascade.sampling_rate)
             played = _played(written[0] if has_speech else None, speech_cues(cascade), source, seconds)
-            word = say("Cancelled.") + " " if cancelled.is_set() else ""
             listed_files = gr.update(visible=bool(written), value=written)
-            yield [gr.skip(), word + report(cascade), gr.skip(), gr.skip(), *played, listed_files, gr.skip()]
+            yield [gr.skip(), f"{ended} {report(cascade)}", gr.skip(), gr.skip(), *played, listed_files, gr.skip()]
 
         def stop(request: gr.Request) -> Any:
-            cancelled = self.visitor(request).streams.get(source)
-            if cancelled is not None:
-                cancelled.set()
+            self.cancel(source, request)
             return SILENCE, say("Cancelled. What is done is put together."), gr.Button(visible=False)
 
         given, how = [audio, voice, target, shortcut, with_transcript], {"show_progress_on": status, "api_visibility": "private", **MODEL}
         for begun in (button.click, *examples):
             self.runs.append(started := begun(plainly(run), given, outputs, **how))
-            for ended in (started.success, started.failure):
-                ended(lambda: gr.Button(visible=False), None, cancel, queue=False, **PRIVATE)
+            _hide_when_over(started, cancel)
         cancel.click(stop, None, [player, status, cancel], queue=False, **PRIVATE)
 
     def speech_to_speech_of_files(self) -> None:
@@ -674,28 +696,31 @@ class Page:
                 if cancelled.is_set():
                     lines.append(say("Cancelled."))
                     break
-                cascade, name = None, Path(path).name
+                cascade, name, ended = None, Path(path).name, ""
                 try:
                     for cascade in self.cascade(path, voice, target, shortcut, request, progress, cancelled.is_set):
                         yield listed([*lines, f"{name}: {report(cascade)}"]), gr.skip(), gr.skip()
-                    if cascade is not None:
-                        written += [str(file) for file in stst.save(cascade, Path(folder), commandline.unique_name(path, names))]
-                        lines.append(f"{name}: {report(cascade)}")
                 except ValueError as error:  # written to be read; the others go on
-                    lines.append(f"{name}: {say(str(error))}")
+                    ended = say(str(error))
+                if cascade is not None:
+                    written += [str(file) for file in stst.save(cascade, Path(folder), commandline.unique_name(path, names))]
+                    ended = f"{ended} {report(cascade)}"
+                lines.append(f"{name}: {ended}")
                 yield listed(lines), gr.update(visible=bool(written), value=written), gr.skip()
 
         def stop(request: gr.Request) -> Any:
-            cancelled = self.visitor(request).streams.get("files")
-            if cancelled is not None:
-                cancelled.set()
+            self.cancel("files", request)
             return gr.Button(visible=False)
 
         inputs, outputs = [files, voice, target, shortcut], [status, results, cancel]
         self.runs.append(started := button.click(plainly(run), inputs, outputs, show_progress_on=status, api_visibility="private", **MODEL))
-        for ended in (started.success, started.failure):
-            ended(lambda: gr.Button(visible=False), None, cancel, queue=False, **PRIVATE)
+        _hide_when_over(started, cancel)
         cancel.click(stop, None, cancel, queue=False, **PRIVATE)
+
+    def cancel(self, name: str, request: gr.Request) -> None:
+        cancelled = self.visitor(request).streams.get(name)
+        if cancelled is not None:
+            cancelled.set()
 
     # Parts that several tabs have.
 
@@ -746,44 +771,55 @@ class Page:
         button = gr.UploadButton(str(t("Choose a video (mp4, webm)")), file_types=["video", "audio"], size="md")
         button.upload(plainly(_sound_of), button, audio, api_visibility="private")
 
-    def example_buttons(self, audio: gr.Audio, of_others: list[gr.Button] | None = None) -> list[Callable[..., Dependency]]:
+    def example_buttons(self, audio: gr.Audio, *, foreign: bool = False) -> list[Callable[..., Dependency]]:
         """Sound to begin with, for whoever has none.
 
         Args:
-            of_others: where the buttons of other languages are to be listed; None also leaves English out, as for a translation.
+            foreign: no English; for a translation. Otherwise other languages are shown once the checkpoint is known to know them.
 
         Returns:
             What to call with what is to be done once there is sound.
         """
-        loaded = []
+        how: dict[str, Any] = {"size": "sm", "min_width": EXAMPLE_WIDTH}
         with gr.Row():
-            if of_others is not None:
-                button = gr.Button(t("Example in English"), size="sm", min_width=EXAMPLE_WIDTH)
-                loaded.append(button.click(plainly(self.english_example), None, audio, api_visibility="private"))
-            for title, file in EXAMPLES.items():
-                button = gr.Button(t(title), size="sm", min_width=EXAMPLE_WIDTH, visible=of_others is None)
-                loaded.append(button.click(functools.partial(_file, file), None, audio, api_visibility="private"))
-                if of_others is not None:
-                    of_others.append(button)
-            if of_others is None:
-                button = gr.Button(t("First example: VoxPopuli, Italian"), size="sm", min_width=EXAMPLE_WIDTH, visible=False)
-                loaded.append(button.click(plainly(stst.first_example), None, audio, api_visibility="private"))
-                self.examples.append(button)
-        return [each.success for each in loaded]
+            english = gr.Button(t("Example in English"), visible=not foreign, **how)
+            others = [gr.Button(t(title), visible=foreign, **how) for title in EXAMPLES]
+            of_the_hub = gr.Button(t("First example: VoxPopuli, Italian"), visible=False, **how)
+        if foreign:
+            self.examples.append(of_the_hub)
+        else:
+            self.foreign_examples += others
+        sounds: list[tuple[gr.Button, Callable[[], Any]]] = [(english, self.english_example), (of_the_hub, stst.first_example)]
+        sounds += [(button, _sound_in(file)) for button, file in zip(others, EXAMPLES.values(), strict=True)]
+        return [button.click(plainly(sound), None, audio, api_visibility="private").success for button, sound in sounds]
 
     def english_example(self) -> tuple[int, Any]:
         return tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings)
 
 
-def _file(path: Path) -> str:
-    return str(path)
+def _sound_in(file: Path) -> Callable[[], str]:
+    def sound() -> str:
+        return str(file)
+
+    return sound
+
+
+def _hide_when_over(started: Dependency, cancel: gr.Button) -> None:
+    for ended in (started.success, started.failure):
+        ended(lambda: gr.Button(visible=False), None, cancel, queue=False, **PRIVATE)
+
+
+def _stopped() -> tuple[type[Exception], ...]:
+    """What a decode raises that was ended; nothing while none can have begun, as importing it takes seconds."""
+    return (sys.modules["decoding"].Stopped,) if "decoding" in sys.modules else ()
 
 
 def _played(sound: str | None, cues: Sequence[Cue], name: str, seconds: float) -> list[Any]:
     """A sound with these words on it, and the same as segments, for what `playable` gave."""
+    if not sound or not cues:  # engine "pipeline" times no words
+        return [gr.Audio(None, visible=False), ""]
     subtitles = [{"text": text, "timestamp": [start, end]} for start, end, text in cues]
-    shown = gr.Audio(sound, visible=True, subtitles=subtitles or None) if sound else gr.Audio(None, visible=False)
-    return [shown, segments_html(cues, f"speech-{name}", seconds) if sound else ""]
+    return [gr.Audio(sound, visible=True, subtitles=subtitles), segments_html(cues, f"speech-{name}", seconds)]
 
 
 def _begin(name: str) -> str:
@@ -813,10 +849,8 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Settings, argparse.Na
     add("auth", None, "USER:PASSWORD that visitors must give")
     add("max_queue", 100, "runs that may wait; whoever comes after them is told so", type=int)
     add("max_upload", "200mb", "largest file that is accepted")
-    share = os.environ.get(f"{commandline.ENVIRONMENT_PREFIX}SHARE", "").lower() in ("1", "true", "yes")
-    mcp = os.environ.get(f"{commandline.ENVIRONMENT_PREFIX}MCP", "").lower() in ("1", "true", "yes")
-    parser.add_argument("--mcp", action="store_true", default=mcp, help="also offer the endpoints as MCP tools, at /gradio_api/mcp/")
-    parser.add_argument("--share", action="store_true", default=share, help="also give the page a public address for 72 hours")
+    commandline.add_switch(parser, "mcp", "also offer the endpoints as MCP tools, at /gradio_api/mcp/")
+    commandline.add_switch(parser, "share", "also give the page a public address for 72 hours")
     options = parser.parse_args(arguments)
     if options.auth is not None and ":" not in options.auth:
         parser.error("--auth takes USER:PASSWORD")
@@ -835,7 +869,7 @@ def main() -> None:
     doors.close()
     page = Page(settings)
     demo = page.build()
-    signal.signal(signal.SIGTERM, lambda *_: _leave(page))
+    signal.signal(signal.SIGTERM, lambda *_: _leave(page, demo))
     demo.queue(max_size=int(options.max_queue))
     demo.launch(
         server_name=options.host,
@@ -854,12 +888,16 @@ def main() -> None:
     )
 
 
-def _leave(page: Page) -> None:
-    """At once, as whoever stops a server expects, but with nothing of its visitors left behind.
+def _leave(page: Page, demo: gr.Blocks) -> None:
+    """At once, as whoever stops a server expects, but with nothing of its visitors left behind, uploads included.
 
     Waiting for what computes would take minutes, and Python's own way out aborts while torch's threads run.
     """
     page.visitors.free()
+    for files in demo.temp_file_sets:
+        for file in tuple(files):
+            with suppress(OSError):
+                os.remove(file)
     os._exit(0)
 
 

@@ -273,14 +273,14 @@ def _ffmpeg_blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
     try:
         container = av.open(str(path), options={"format_whitelist": FFMPEG_CONTAINERS, "protocol_whitelist": "file"})
     except (av.FFmpegError, ValueError, OSError) as error:
-        raise AudioError(f"{path.name} is not sound that can be read here. Choose a {READABLE} file.") from error
+        raise _unreadable(path.name) from error
     if not container.streams.audio:
         container.close()
         raise AudioError(f"{path.name} has no sound in it. Choose a file with somebody speaking.")
     stream = container.streams.audio[0]
     if stream.codec_context is None:  # a codec that this FFmpeg does not know
         container.close()
-        raise AudioError(f"{path.name} is not sound that can be read here. Choose a {READABLE} file.")
+        raise _unreadable(path.name)
     # Downmixed here rather than by FFmpeg, whose stereo-to-mono differs between versions.
     to_float = av.AudioResampler(format="fltp")
 
@@ -294,6 +294,10 @@ def _ffmpeg_blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
                 raise AudioError(_damaged(path.name)) from error
 
     return stream.sample_rate, blocks()
+
+
+def _unreadable(name: str) -> AudioError:
+    return AudioError(f"{name} is not sound that can be read here. Choose a {READABLE} file.")
 
 
 def _damaged(name: str) -> str:

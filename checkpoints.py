@@ -96,8 +96,8 @@ SPEAKERS = {
     "rms": "US English, male",
     "slt": "US English, female",
 }
-# The names of MMS-TTS voices by Whisper's codes, where they are not ISO 639-3's three letters for the same: which of them
-# there are, the disk and the Hub tell. English has better voices here.
+# What an MMS-TTS voice of each of Whisper's languages is called; which of them there are, the disk and the Hub tell. English has
+# better voices here.
 MMS_NAMES = dict(
     pair.split(":")
     for pair in (
@@ -278,6 +278,11 @@ def choose_dtype(dtype: str, device: str) -> torch.dtype:
     return cast("torch.dtype", getattr(torch, dtype))
 
 
+def _place(settings: Settings) -> tuple[str, torch.dtype]:
+    device = choose_device(settings.device)
+    return device, choose_dtype(settings.dtype, device)
+
+
 # --- the Hub ------------------------------------------------------------------------------------------------------
 
 
@@ -417,8 +422,7 @@ def load_whisper(name: str, settings: Settings, report: Report | None = None) ->
     Raises:
         CheckpointError: it cannot be had, or the embedded weights are not what they should be.
     """
-    device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
+    device, dtype = _place(settings)
 
     def load() -> Whisper:
         import_frameworks()
@@ -443,8 +447,7 @@ def loaded_whisper(name: str, settings: Settings) -> Whisper | None:
     """A Whisper checkpoint if it is loaded already. Loads nothing, torch included."""
     if "torch" not in sys.modules:
         return None
-    device = choose_device(settings.device)
-    return _loaded.get(("whisper", name, device, choose_dtype(settings.dtype, device)))
+    return _loaded.get(("whisper", name, *_place(settings)))
 
 
 def _read_package_file(package: str, path: str) -> bytes:
@@ -640,8 +643,7 @@ def load_speecht5(settings: Settings, report: Report | None = None) -> SpeechT5:
     Raises:
         CheckpointError: one of the three cannot be had.
     """
-    device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
+    device, dtype = _place(settings)
 
     def load() -> SpeechT5:
         import_frameworks()
@@ -672,8 +674,7 @@ def load_x_vector(settings: Settings, speaker: str | None = None, report: Report
     Raises:
         CheckpointError: the table cannot be had, or holds no such row or speaker.
     """
-    device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
+    device, dtype = _place(settings)
 
     def load() -> torch.Tensor:
         import_frameworks()
@@ -719,6 +720,8 @@ def load_embedded_voice() -> Hibari:
 
 def find_mms_voices(settings: Settings) -> dict[str, Source]:
     """The MMS-TTS voices that can be had, by Whisper's code of their language: on this disk, else on the Hub."""
+    import httpx
+
     names = {code: settings.mms_voices.format(name) for code, name in MMS_NAMES.items()}
     if settings.mms_voices.startswith((".", "/", "~")) or next(Path().glob(settings.mms_voices.format("*")), None):
         folders = {code: Path(name).expanduser() for code, name in names.items()}
@@ -727,7 +730,10 @@ def find_mms_voices(settings: Settings) -> dict[str, Source]:
             for code, folder in folders.items()
             if (folder / "config.json").is_file()
         }
-    on_the_hub = _hub_names(settings.mms_voices) if hub_reachable() else frozenset[str]()
+    on_the_hub = frozenset[str]()
+    if hub_reachable():
+        with contextlib.suppress(OSError, httpx.HTTPError):  # what cannot be asked for now is not promised, and asked for again
+            on_the_hub = _hub_names(settings.mms_voices)
     return {code: Source(name, name, "hub") for code, name in names.items() if name in on_the_hub or _is_cached(name)}
 
 
@@ -737,10 +743,7 @@ def _hub_names(pattern: str) -> frozenset[str]:
     from huggingface_hub import HfApi
 
     author, _, name = pattern.partition("/")
-    try:
-        return frozenset(model.id for model in HfApi().list_models(author=author, search=name.partition("{}")[0]))
-    except Exception:  # as `hub_reachable`: what cannot be asked for now is not promised
-        return frozenset()
+    return frozenset(model.id for model in HfApi().list_models(author=author, search=name.partition("{}")[0]))
 
 
 def _is_cached(name: str) -> bool:
@@ -758,8 +761,7 @@ def load_mms_voice(language: str, settings: Settings, report: Report | None = No
     Raises:
         CheckpointError: there is none, or it cannot be had.
     """
-    device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
+    device, dtype = _place(settings)
 
     def load() -> MMSVoice:
         import_frameworks()
@@ -784,8 +786,7 @@ def load_text_translator(settings: Settings, report: Report | None = None) -> Te
     Raises:
         CheckpointError: it cannot be had.
     """
-    device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
+    device, dtype = _place(settings)
 
     def load() -> TextTranslator:
         import_frameworks()

@@ -64,6 +64,12 @@ def add(parser: argparse.ArgumentParser, name: str, default: Any, text: str, **m
     parser.add_argument("--" + name.replace("_", "-"), default=default, help=text, **more)
 
 
+def add_switch(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+    """A flag without a value, which the environment may set, too."""
+    on = os.environ.get(ENVIRONMENT_PREFIX + name.upper(), "").lower() in ("1", "true", "yes")
+    parser.add_argument("--" + name, action="store_true", default=on, help=text)
+
+
 def settings_of(options: argparse.Namespace) -> Settings:
     return Settings(**{choice.name: getattr(options, choice.name) for choice in dataclasses.fields(Settings)})
 

@@ -251,29 +251,18 @@ def _generate(
         budget: new tokens at most.
     """
     special, n_windows = fast_whisper.tokens, heard.keys[0].shape[0]
-    budget = max(1, min(budget, fast_whisper.n_positions - len(prompt)))
-    decoder = Decoder.new(fast_whisper, heard, len(prompt) + budget)
     generator = torch.Generator(fast_whisper.device).manual_seed(0)  # the same audio gives the same text
-    # 1. The prompt in one pass; whether anybody speaks is said right after <|startoftranscript|>.
-    state = decoder(torch.tensor([list(prompt)] * n_windows, device=fast_whisper.device))
-    at_start = fast_whisper.vocabulary(state[:, list(prompt).index(special.start)]).float().softmax(-1)
-    no_speech = at_start[:, special.no_speech].tolist()
+    # 1. The prompt.
+    budget, decoder, state, no_speech = _read_prompt(fast_whisper, heard, prompt, budget)
     tokens: list[list[int]] = [[] for _ in range(n_windows)]
     logprobs: list[list[float]] = [[] for _ in range(n_windows)]
     complete, running = [False] * n_windows, set(range(n_windows))
-    forced = list(prompt[len(prompt) - n_forced :]) if n_forced else []
+    forced = prompt[len(prompt) - n_forced :]
     # 2. One token after another until every window has ended.
     fastest, began = float("inf"), time.perf_counter()
     for step in range(budget):
         options.check()
-        logits = fast_whisper.vocabulary(state[:, -1]).float() + fast_whisper.suppress
-        if step == 0 and not forced:
-            logits += fast_whisper.suppress_first
-        if options.timestamps:
-            for row in running:
-                _apply_timestamp_rules(logits[row], forced + tokens[row], special)
-        else:
-            logits[:, special.no_timestamps :] = -torch.inf
+        logits = _next_logits(fast_whisper, state, forced, tokens, options)
         likely = logits.log_softmax(-1)
         if temperature > 0:
             chosen = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
@@ -319,25 +308,14 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
         heard: one window.
         prompt, n_forced, budget: as `_generate` takes them.
     """
-    special, n_beams = fast_whisper.tokens, options.n_beams
-    budget = max(1, min(budget, fast_whisper.n_positions - len(prompt)))
-    forced = list(prompt[len(prompt) - n_forced :]) if n_forced else []
-    decoder = Decoder.new(fast_whisper, heard, len(prompt) + budget)
-    state = decoder(torch.tensor([list(prompt)], device=fast_whisper.device))
-    at_start = fast_whisper.vocabulary(state[:, list(prompt).index(special.start)]).float().softmax(-1)
+    n_beams, forced = options.n_beams, prompt[len(prompt) - n_forced :]
+    budget, decoder, state, no_speech = _read_prompt(fast_whisper, heard, prompt, budget)
     beams: list[tuple[list[int], list[float]]] = [([], [])]  # tokens and how likely each is, best first
     ended: list[tuple[list[int], list[float]]] = []
     for step in range(budget):
         options.check()
         # 1. How likely each next token is after each hypothesis.
-        logits = fast_whisper.vocabulary(state[:, -1]).float() + fast_whisper.suppress
-        if step == 0 and not forced:
-            logits += fast_whisper.suppress_first
-        if options.timestamps:
-            for row, (tokens, _) in enumerate(beams):
-                _apply_timestamp_rules(logits[row], forced + tokens, special)
-        else:
-            logits[:, special.no_timestamps :] = -torch.inf
+        logits = _next_logits(fast_whisper, state, forced, [tokens for tokens, _ in beams], options)
         likely, chosen = logits.log_softmax(-1).topk(n_beams + 1)
         # 2. The best of all continuations go on. Those that end are set aside, and enough of them are the end.
         following = [
@@ -348,7 +326,7 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
         parents, before, beams = [], beams, []
         for _, row, token, logprob in sorted(following, reverse=True):
             tokens, logprobs = before[row]
-            if token == special.end:
+            if token == fast_whisper.tokens.end:
                 ended.append((tokens, [*logprobs, logprob]))
             else:
                 parents.append(row)
@@ -364,7 +342,37 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
     if period := loop_period(tokens):
         tokens = tokens[: -period * (LOOP_REPEATS - 1)]
     ratio = compression_ratio(_text(fast_whisper, tokens))
-    return _Attempt(tuple(tokens), tuple(logprobs), 0.0, float(at_start[0, special.no_speech]), ratio, bool(ended) and not period)
+    return _Attempt(tuple(tokens), tuple(logprobs), 0.0, no_speech[0], ratio, bool(ended) and not period)
+
+
+def _read_prompt(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], budget: int) -> tuple[int, Decoder, Tensor, list[float]]:
+    """Every window's decoder after the prompt, in one pass.
+
+    Returns:
+        (new tokens that there is room for, the decoder, its states, how likely it is that nobody speaks in each window, as the
+        model says right after <|startoftranscript|>).
+    """
+    budget = max(1, min(budget, fast_whisper.n_positions - len(prompt)))
+    decoder = Decoder.new(fast_whisper, heard, len(prompt) + budget)
+    state = decoder(torch.tensor([list(prompt)] * len(heard.keys[0]), device=fast_whisper.device))
+    at_start = fast_whisper.vocabulary(state[:, list(prompt).index(fast_whisper.tokens.start)]).float().softmax(-1)
+    return budget, decoder, state, at_start[:, fast_whisper.tokens.no_speech].tolist()
+
+
+def _next_logits(
+    fast_whisper: FastWhisper, state: Tensor, forced: Sequence[int], tokens: Sequence[Sequence[int]], options: Options
+) -> Tensor:
+    """float32, (n_rows, n_vocabulary): of the token after each row's `tokens`, -inf where it may not be that one."""
+    special = fast_whisper.tokens
+    logits = fast_whisper.vocabulary(state[:, -1]).float() + fast_whisper.suppress
+    if not forced and not any(tokens):
+        logits += fast_whisper.suppress_first
+    if options.timestamps:
+        for row, before in enumerate(tokens):
+            _apply_timestamp_rules(logits[row], [*forced, *before], special)
+    else:
+        logits[:, special.no_timestamps :] = -torch.inf
+    return logits
 
 
 def _apply_timestamp_rules(logits: Tensor, tokens: Sequence[int], special: Tokens) -> None:

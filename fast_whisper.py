@@ -172,11 +172,12 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
         cross_bias = torch.cat([part for a in cross for part in (torch.zeros_like(a.v_proj.bias), a.v_proj.bias)])
         tokens = _special_tokens(model.generation_config)
         side = model.model.encoder
+        int8_vocabulary = int8_linear(model.proj_out.weight, None) if on_cpu else None
         return FastWhisper(
             device=device,
             encoder_dtype=encoder_dtype,
             decoder_dtype=decoder_dtype,
-            is_int8=on_cpu and int8_linear(model.proj_out.weight[:64], None) is not None,
+            is_int8=int8_vocabulary is not None,
             n_heads=config.encoder_attention_heads,
             n_positions=config.max_target_positions,
             mel_filters=torch.from_numpy(np.ascontiguousarray(mel_filters.T, dtype=np.float32)).to(device),
@@ -190,7 +191,7 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             decoder_positions=model.model.decoder.embed_positions.weight.to(decoder_dtype),
             decoder_layers=decoder_layers,
             decoder_norm=norm(model.model.decoder.layer_norm, decoder_dtype),
-            vocabulary=decoder(model.proj_out.weight, None),
+            vocabulary=int8_vocabulary or float_linear(model.proj_out.weight, None, decoder_dtype),
             suppress=_mask(config.vocab_size, tokens.suppressed).to(device),
             suppress_first=_mask(config.vocab_size, tokens.suppressed_first).to(device),
             alignment_heads=_alignment_heads(model),
@@ -431,7 +432,7 @@ class Decoder:
             for caches in (self.keys, self.values):
                 for index, cache in enumerate(caches):
                     kept = cache[list(parents), :, : self.n_tokens]
-                    caches[index] = cache if len(cache) == len(kept) else torch.empty(len(kept), *cache.shape[1:], dtype=cache.dtype)
+                    caches[index] = cache if len(cache) == len(kept) else cache.new_empty(len(kept), *cache.shape[1:])
                     caches[index][:, :, : self.n_tokens] = kept
 
     def __call__(self, tokens: Tensor, attended: dict[int, Tensor] | None = None) -> Tensor:

@@ -177,7 +177,8 @@ def stream(
     into = language_code(target)
     by_text = into != "en" and not shortcut
     whisper = load_translator(settings, into)
-    voice = voice or default_voice(settings)
+    if into == "en":
+        voice = voice or default_voice(settings)
     cascade = Cascade(len(waveform) / SAMPLING_RATE)
     spent: dict[Stage, float] = {}
 

@@ -12,7 +12,6 @@ import html
 import inspect
 import logging
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -65,11 +64,6 @@ def plainly(handler: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped_generator if inspect.isgeneratorfunction(handler) else wrapped
 
 
-def decoding_stopped() -> tuple[type[Exception], ...]:
-    """What a decode raises that was ended; nothing while no decode can have begun."""
-    return (sys.modules["decoding"].Stopped,) if "decoding" in sys.modules else ()
-
-
 @contextmanager
 def _plain_errors(name: str) -> Iterator[None]:
     try:
@@ -78,9 +72,6 @@ def _plain_errors(name: str) -> Iterator[None]:
         raise gr.Error(say(str(error)), duration=None, print_exception=False, title="") from error
     except gr.Error:
         raise
-    except decoding_stopped() as error:
-        message = "This took longer than one run may take here. Try a shorter recording."
-        raise gr.Error(say(message), duration=None, print_exception=False, title="") from error
     except Exception as error:
         message = "Something went wrong on the server. What you recorded or chose is still here: try again."
         if type(error).__name__ == "OutOfMemoryError":  # torch's; importing it takes seconds

@@ -159,7 +159,9 @@ CHINESE = {
     # Limits.
     "You have {} runs under way already. Wait for one to end, or cancel it.": "您已有 {} 个任务在运行。请等其中一个结束，或取消它。",
     "{} visitors are here already, as many as this machine can serve. Try again in a few minutes.": "已有 {} 位访客，这台机器无法再服务更多。请几分钟后再试。",
-    "This took longer than one run may take here. Try a shorter recording.": "运行时间超过了这里的上限。请用更短的录音再试。",
+    "This took longer than {} minutes, the most that one run may take here. Try a shorter recording.": (
+        "运行时间超过 {} 分钟，这是这里一次运行的上限。请用更短的录音再试。"
+    ),
     "The GPU's memory is full. From now on everything is computed on the CPU, more slowly: try again.": "GPU 内存已满。从现在起改用 CPU 计算，会慢一些：请重试。",
     "No address is fetched here. Upload the file itself.": "这里不会抓取网址。请上传文件本身。",
     # Mistakes.
@@ -230,6 +232,7 @@ CHINESE = {
     "and after that decodes hotter, as Whisper itself does.": (
         "Whisper 总是听 30 秒，其中大部分是静音。这里只听声音本身再加 {} 秒；文字看起来不对时才听满 30 秒，然后像 Whisper 自己那样提高温度再解码。"
     ),
+    "Accumulated: the delay grows by the second. Chunk only and live captions: it stays.": "累积：延迟每秒增长。仅当前片段和实时字幕：保持不变。",
     "The picture shows how old the newest text is while somebody speaks, on two cores:": "下图是有人说话时，最新的文字已有多“旧”（双核机器）：",
 }
 

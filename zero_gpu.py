@@ -40,9 +40,7 @@ def place(settings: Settings) -> None:
         checkpoints.load_speecht5(settings)
     else:
         checkpoints.load_embedded_voice()
-    stream = stst.stream
-
-    lent = spaces.GPU(duration=CASCADE_SECONDS)(stream)
+    lent = spaces.GPU(duration=CASCADE_SECONDS)(stst.stream)
 
     def cascade(*given: Any, stopped: Any = None, **how: Any) -> Any:
         """`stopped` cannot be sent to the other process; it is asked here, between two sentences."""

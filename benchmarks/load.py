@@ -13,36 +13,21 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import numpy as np
 import soundfile
 from gradio_client import Client, handle_file
 
 from audio import SAMPLING_RATE, load_audio
+from tests.conftest import start_app
 
-PORT = 7872
 CHUNK_SECONDS = 1.0
 SENTENCE = "The birch canoe slid on the smooth planks."
-
-
-def start(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder)}
-    app = subprocess.Popen([sys.executable, "app.py", "--port", str(PORT)], stdout=subprocess.DEVNULL, env=environment)
-    url = f"http://127.0.0.1:{PORT}/"
-    for _ in range(600):
-        try:
-            httpx.get(url, timeout=5)
-            return app, url
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise TimeoutError("the page did not answer within a minute")
 
 
 def microphone(url: str, chunks: list[str]) -> tuple[float, str]:
@@ -89,6 +74,7 @@ def together(url: str, recording: str, chunks: list[str], counts: dict[str, int]
 
 
 def once(url: str, recording: str, chunks: list[str], counts: dict[str, int]) -> None:
+    together(url, recording, chunks, counts)  # everything is loaded
     alone = {kind: together(url, recording, chunks, {kind: 1})[kind][0] for kind in counts}
     results = together(url, recording, chunks, counts)
     for kind, each in results.items():
@@ -134,10 +120,10 @@ if __name__ == "__main__":
         parser.add_argument(f"--{kind}", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=30.0)
     options = parser.parse_args()
-    wanted = {kind: getattr(options, kind) for kind in ("microphones", "uploads", "syntheses")}
+    wanted = {kind: n for kind in ("microphones", "uploads", "syntheses") if (n := getattr(options, kind))}
     with tempfile.TemporaryDirectory() as temporary:
         pieces, cache = cut(options.recording, Path(temporary)), Path(temporary) / "cache"
-        server, address = start(cache)
+        server, address = start_app(GRADIO_TEMP_DIR=str(cache))
         try:
             if options.what == "once":
                 once(address, options.recording, pieces, wanted)

@@ -12,11 +12,10 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.request
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.conftest import free_port, start_app
+from tests.conftest import free_port, once_it_answers, start_app
 
 CHROMIUM = "/usr/bin/chromium"
 ROUNDS = 5
@@ -30,14 +29,7 @@ gr.Interface(lambda audio: "", gr.Audio(sources=["microphone"], type="filepath")
 def start_bare() -> tuple[subprocess.Popen[bytes], str]:
     port = free_port()
     process = subprocess.Popen([sys.executable, "-c", BARE.format(port=port)], stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}/"
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(url, timeout=5).read()
-            return process, url
-        except OSError:
-            time.sleep(0.1)
-    raise TimeoutError("the interface did not answer within a minute")
+    return process, once_it_answers(process, port)
 
 
 def visit(browser: Browser, url: str) -> tuple[float, float]:

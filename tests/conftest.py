@@ -35,11 +35,16 @@ def start_app(*arguments: str, **environment: str) -> tuple[subprocess.Popen[byt
     port = free_port()
     command = [sys.executable, "app.py", "--port", str(port), *arguments]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment})
+    return process, once_it_answers(process, port)
+
+
+def once_it_answers(process: subprocess.Popen[bytes], port: int) -> str:
+    """The address of a server on this machine."""
     url = f"http://127.0.0.1:{port}/"
     for _ in range(600):
         try:
             urllib.request.urlopen(url, timeout=5).read()
-            return process, url
+            return url
         except OSError:
             assert process.poll() is None, "the app ended before its page answered"
             time.sleep(0.1)

@@ -133,6 +133,13 @@ def test_live_captions_from_the_microphone(browse: Browse) -> None:
         expect(live).to_have_text("")
 
 
+def test_an_example_is_translated_on_the_first_click(browse: Browse) -> None:
+    with browse(BONJOUR) as page:
+        tab(page, "Speech translation")
+        press(page, "Example in Italian")
+        assert word_error_rate("1 2 3 4 5 6 7 8 9 10", shown_text(page, "translation")) <= 0.2
+
+
 def test_translation_from_the_microphone(browse: Browse) -> None:
     with browse(COUNTING) as page:
         tab(page, "Speech translation")

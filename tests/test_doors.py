@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -28,7 +29,7 @@ import visitors
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
 from tests.conftest import ROOT, start_app
-from tests.sounds import QUICK_BROWN_FOX, spoken, write
+from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
 
 NUMBERS = (
     "eleven",
@@ -146,6 +147,14 @@ def test_more_visitors_than_the_limit_are_told_and_those_who_left_make_room() ->
     assert everyone.of("cleo")
 
 
+def test_whoever_only_looks_at_a_full_page_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = app.Page(dataclasses.replace(Settings(), max_visitors=0))
+    page.build()
+    assert any("Model:" in str(each) for each in page.prepare(None))
+    with pytest.raises(app.gr.Error, match="0 visitors are here already"):
+        app.plainly(page.transcribe)(str(QUICK_BROWN_FOX), "english", SimpleNamespace(session_hash="late"))
+
+
 def test_more_runs_than_the_limit_are_refused_and_room_comes_back() -> None:
     visitor = visitors.Visitor()
     with visitor.running(1), pytest.raises(visitors.LimitError, match="You have 1 runs under way"), visitor.running(1):
@@ -167,16 +176,29 @@ def test_a_run_that_takes_too_long_is_ended_and_the_next_is_served(monkeypatch: 
 
     page.load_whisper("openai/whisper-base", lambda *_, **__: None)  # type: ignore[arg-type]
     monkeypatch.setattr(decoding, "_decode_windows", hang)
-    with pytest.raises(app.gr.Error, match="longer than one run may take"):
+    with pytest.raises(app.gr.Error, match=r"longer than 0.01 minutes, the most that one run may take"):
         transcribe(str(QUICK_BROWN_FOX), "english")
     monkeypatch.setattr(decoding, "_decode_windows", decode)
     page.settings = dataclasses.replace(page.settings, max_run_minutes=5.0)
     assert "fox" in transcribe(str(QUICK_BROWN_FOX), "english").lower()
 
 
+def test_a_cascade_that_takes_too_long_says_so_and_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = app.Page(Settings())
+    late: list[bool] = []
+    monkeypatch.setattr(app.Run, "is_late", lambda _: bool(late))
+    waveform = np.concatenate([spoken(PARAGRAPH), load_audio(COUNTING)])
+    cascades = page.cascade((SAMPLING_RATE, waveform), None, "english", False, None, lambda *_, **__: None)  # type: ignore[arg-type]
+    done = [next(cascades)]
+    late.append(True)
+    with pytest.raises(visitors.LimitError, match=r"longer than 30 minutes.*Try a shorter recording"):
+        done.extend(cascades)
+    assert done[-1].sentences
+    assert done[-1].heard_seconds < done[-1].audio_seconds
+
+
 def test_one_decoder_that_hangs_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    if decoding.N_THREADS < 2:
-        pytest.skip("one core: one decode at a time")
+    monkeypatch.setattr(decoding, "_turns", decoding.Turns(2))  # as on two cores
     released, decode = threading.Event(), decoding._decode_windows
     whisper = checkpoints.load_whisper("openai/whisper-base", Settings())
 
@@ -223,8 +245,7 @@ def test_a_server_that_is_stopped_leaves_nothing_of_its_visitors(tmp_path: Path)
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
-    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix in (".srt", ".vtt", ".txt")]
-    assert left == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [], "no upload, no speech, no text"
 
 
 @pytest.mark.slow

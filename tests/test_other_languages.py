@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,7 +111,7 @@ def test_the_page_offers_those_targets_and_no_others(settings: Settings) -> None
     for chosen, visible in ((settings, True), (Settings(), checkpoints.hub_reachable())):
         page = app.Page(chosen)
         page.build()
-        updates = page.prepare(None, SimpleNamespace(session_hash=None))
+        updates = page.prepare(None)
         target = next(update for update in updates if isinstance(update, dict) and "choices" in update)
         assert target["visible"] == visible
         assert [code for _, code in target["choices"]] == stst.targets(chosen)

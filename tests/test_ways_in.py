@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
 import threading
+import venv
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -87,7 +90,7 @@ class _Proxy(BaseHTTPRequestHandler):
 
 
 @pytest.mark.slow
-def test_behind_a_reverse_proxy_under_a_path(tmp_path: object) -> None:
+def test_behind_a_reverse_proxy_under_a_path() -> None:
     port = free_port()
     process, url = start_app("--root-path", f"http://127.0.0.1:{port}/speech")
     server = ThreadingHTTPServer(("127.0.0.1", port), type("Proxy", (_Proxy,), {"target": url}))
@@ -103,7 +106,7 @@ def test_behind_a_reverse_proxy_under_a_path(tmp_path: object) -> None:
         process.wait(timeout=30)
 
 
-def test_the_page_asks_nobody_else_and_counts_nobody(app_url: str) -> None:
+def test_nobody_is_counted(app_url: str) -> None:
     page = httpx.get(app_url).text
     assert re.search(r'"analytics_enabled":\s*false', page)
 
@@ -138,17 +141,13 @@ def test_its_health_check_tells_an_app_that_answers_from_one_that_does_not(app_u
 
 
 @pytest.mark.slow
-def test_a_space_is_built_from_the_header_and_the_lean_requirements(tmp_path: object) -> None:
+def test_a_space_is_built_from_the_header_and_the_lean_requirements(tmp_path: Path) -> None:
     """As the platform builds it: Python and Gradio as the header says, then requirements.txt; then `python app.py`."""
-    import os
-    import venv
-    from pathlib import Path
-
     header = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
     version = re.search(r"sdk_version: (\S+)", header)
     assert version is not None
     assert (ROOT / "packages.txt").read_text(encoding="utf-8").split() == ["ffmpeg"]
-    space = Path(str(tmp_path)) / "space"
+    space = tmp_path / "space"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(space)], check=True)
     venv.create(space / ".venv", with_pip=True)
     python = str(space / ".venv" / "bin" / "python")
