@@ -47,6 +47,7 @@ from telling import (
     captions_status,
     listed,
     model_line,
+    no_room,
     plainly,
     report,
     say,
@@ -415,7 +416,7 @@ class Page:
                 visitor.write(srt.GRADIO_CACHE, "transcription.srt", captions.to_srt(decoded.words)),
                 visitor.write(vtt.GRADIO_CACHE, "transcription.vtt", captions.to_vtt(decoded.words)),
             ]
-            return [decoded.text, *_played(audio, cues, "full", decoded.end), gr.Row(visible=bool(cues)), *written]
+            return [decoded.text, *_played(audio, cues, "full", decoded.end), gr.Row(visible=bool(cues) and None not in written), *written]
 
         outputs = [text, recording, segments, files, srt, vtt]
         for begun in (button.click, *examples):
@@ -546,13 +547,13 @@ class Page:
             ]
             return shown(stream.captions.committed, captions_status(stream), written)
 
-        def shown(said: str, told: str, written: Sequence[Path] = (), live: bool = False) -> list[Any]:
+        def shown(said: str, told: str, written: Sequence[Path | None] = (), live: bool = False) -> list[Any]:
             """All that is on the tab: while one speaks the captions, after Stop the whole text and its files."""
             return [
                 gr.HTML("", visible=live or not said),
                 gr.Textbox(said, visible=bool(said)),
                 told,
-                gr.Row(visible=bool(written)),
+                gr.Row(visible=bool(written) and None not in written),
                 *(written or (None, None)),
                 gr.Timer(active=live),
                 gr.Timer(active=live),
@@ -652,13 +653,11 @@ class Page:
             if cascade is None:
                 yield [SILENCE, ended, *[gr.skip()] * 6]
                 return
-            folder = tempfile.mkdtemp(dir=visitor.folder(speech.GRADIO_CACHE))  # new each time, as browsers keep what they got
-            written = [str(file) for file in stst.save(cascade, Path(folder), Path(str(audio)).stem)]
-            has_speech = bool(cascade.sentences)
+            written, full = _saved(cascade, visitor, speech.GRADIO_CACHE, Path(str(audio)).stem)
             seconds = len(cascade.speech) / max(1, cascade.sampling_rate)
-            played = _played(written[0] if has_speech else None, speech_cues(cascade), source, seconds)
+            played = _played(written[0] if written and cascade.sentences else None, speech_cues(cascade), source, seconds)
             listed_files = gr.update(visible=bool(written), value=written)
-            yield [gr.skip(), f"{ended} {report(cascade)}", gr.skip(), gr.skip(), *played, listed_files, gr.skip()]
+            yield [gr.skip(), f"{ended} {report(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files, gr.skip()]
 
         def stop(request: gr.Request) -> Any:
             self.cancel(source, request)
@@ -690,7 +689,6 @@ class Page:
             lines: list[str] = []
             written: list[str] = []
             names = Counter[str]()
-            folder = tempfile.mkdtemp(dir=visitor.folder(results.GRADIO_CACHE))
             yield "", gr.update(visible=False, value=None), gr.Button(visible=True)
             for path in paths:
                 if cancelled.is_set():
@@ -703,8 +701,9 @@ class Page:
                 except ValueError as error:  # written to be read; the others go on
                     ended = say(str(error))
                 if cascade is not None:
-                    written += [str(file) for file in stst.save(cascade, Path(folder), commandline.unique_name(path, names))]
-                    ended = f"{ended} {report(cascade)}"
+                    files, full = _saved(cascade, visitor, results.GRADIO_CACHE, commandline.unique_name(path, names))
+                    written += files
+                    ended = f"{ended} {report(cascade)} {full}"
                 lines.append(f"{name}: {ended}")
                 yield listed(lines), gr.update(visible=bool(written), value=written), gr.skip()
 
@@ -814,6 +813,15 @@ def _stopped() -> tuple[type[Exception], ...]:
     return (sys.modules["decoding"].Stopped,) if "decoding" in sys.modules else ()
 
 
+def _saved(cascade: stst.Cascade, visitor: Visitor, parent: str, name: str) -> tuple[list[str], str]:
+    """The files of a cascade, and what is to be told where the disk takes none: what is on the page stays."""
+    try:
+        folder = tempfile.mkdtemp(dir=visitor.folder(parent))  # new each time, as browsers keep what they got
+        return [str(file) for file in stst.save(cascade, Path(folder), name)], ""
+    except OSError:
+        return [], say("The server's disk is full, so there are no files to download.")
+
+
 def _played(sound: str | None, cues: Sequence[Cue], name: str, seconds: float) -> list[Any]:
     """A sound with these words on it, and the same as segments, for what `playable` gave."""
     if not sound or not cues:  # engine "pipeline" times no words
@@ -883,6 +891,7 @@ def main() -> None:
         css=CSS,
         theme=THEME,
         mcp_server=options.mcp,
+        app_kwargs={"exception_handlers": {OSError: no_room}},
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,
     )

@@ -178,9 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings = commandline.settings_of(options)
 
-    def work(file: str, name: str, report: commandline.Report) -> list[Path]:
+    def work(file: str, folder: Path, name: str, report: commandline.Report) -> list[Path]:
         text = transcribe(file, options.language, settings)
-        path: Path = options.out / f"{name}.txt"
+        path = folder / f"{name}.txt"
         path.write_text(f"{text}\n", encoding="utf-8")
         return [path]
 

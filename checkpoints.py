@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import functools
 import hashlib
 import importlib.util
@@ -71,6 +72,7 @@ with contextlib.suppress(OSError, AttributeError):  # another C library
     _libc = ctypes.CDLL("libc.so.6")
     _libc.mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD: bytes
     _libc.mallopt(-1, 1 << 24)  # M_TRIM_THRESHOLD: bytes
+    _libc.mallopt(-8, 2)  # M_ARENA_MAX: each thread's own would keep what a visitor's blocks left in it
 
 INSTALL_EMBEDDED = "pip install -r requirements-embedded.txt"
 
@@ -370,6 +372,11 @@ def _folder(source: Source, files: tuple[str, ...], report: Report | None, repo_
     try:
         return _snapshot(source.found, files, repo_type, local=False, report=report)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise CheckpointError(
+                f"{source.found} could not be kept on this machine: {error.strerror}. "
+                "Make room, or set HF_HOME to a folder that has some, then start again."
+            ) from error
         raise CheckpointError(
             f"{source.found} could not be downloaded from the Hugging Face Hub ({type(error).__name__}). "
             "Check the name and the connection, then try again: what has come is kept."

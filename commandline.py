@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import signal
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -40,7 +42,7 @@ HELP = {
 CHOICES = {"engine": ("fast", "pipeline"), "dtype": ("auto", "float32", "float16", "bfloat16")}
 
 Report = Callable[[float], None]  # told the fraction of a file that is done, from 0 to 1
-Work = Callable[[str, str, Report], Sequence[Path]]  # (file, name for its results, report) -> the files written
+Work = Callable[[str, Path, str, Report], Sequence[Path]]  # (file, folder and name for its results, report) -> the files written
 
 
 # --- flags --------------------------------------------------------------------------------------------------------
@@ -102,6 +104,7 @@ def run(inputs: Sequence[str], out: Path, suffixes: Collection[str], work: Work)
         print(f"There is nothing to do: no {', '.join(sorted(suffixes))} file in {', '.join(inputs)}.", file=sys.stderr)
         return 1
     out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # rather than at once, with what is unfinished left behind
     began, failed, names = time.perf_counter(), 0, Counter[str]()
     with tqdm(total=len(files), bar_format="{percentage:3.0f} %|{bar}| {elapsed}<{remaining}  {desc}", file=sys.stderr) as bar:
         for index, file in enumerate(files):
@@ -112,8 +115,9 @@ def run(inputs: Sequence[str], out: Path, suffixes: Collection[str], work: Work)
 
             bar.set_description_str(_shown(file))
             try:
-                for written in work(file, unique_name(file, names), report):
-                    bar.write(str(written), file=sys.stdout)
+                with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out) as folder:  # a result is there whole, or not at all
+                    for written in work(file, Path(folder), unique_name(file, names), report):
+                        bar.write(str(written.replace(out / written.name)), file=sys.stdout)
             except Exception as error:
                 failed += 1
                 known = isinstance(error, ValueError | OSError)  # errors written to be read

@@ -402,12 +402,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings = commandline.settings_of(options)
 
-    def work(file: str, name: str, report: commandline.Report) -> list[Path]:
+    def work(file: str, folder: Path, name: str, report: commandline.Report) -> list[Path]:
         how = {"shortcut": options.shortcut, "with_transcript": options.transcript}
         for cascade in stream(file, options.voice, settings, options.into, **how):
             done = cascade.heard_seconds + cascade.transcribed_seconds
             report(done / cascade.audio_seconds / (2 if options.transcript else 1))
-        return save(cascade, options.out, name)
+        return save(cascade, folder, name)
 
     return commandline.run(options.inputs, options.out, SUFFIXES, work)
 

@@ -7,6 +7,7 @@ translations.py.
 from __future__ import annotations
 
 import base64
+import errno
 import functools
 import html
 import inspect
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
+from fastapi import Request, Response
 from gradio.context import LocalContext
 
 import checkpoints
@@ -35,6 +37,9 @@ LOADING_SECONDS = 2.5  # captions of which there are none by then wait for the w
 BUSY_SECONDS = 5.0  # captions that are further behind than this say why
 SHOWN_CHARACTERS = 3000  # of live captions at most: what the page is sent must not grow with the hour
 SENTENCE = re.compile(r"[^.?!。？！]+[.?!。？！]*\s*|[.?!。？！]+\s*")
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = "The server's disk is full. What you recorded or chose is still here: try again in a few minutes."
 
 t = gr.I18n(**translations.for_page())  # text that is on the page from the beginning: the browser chooses the language
 
@@ -74,11 +79,20 @@ def _plain_errors(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         message = "Something went wrong on the server. What you recorded or chose is still here: try again."
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            message = NO_ROOM
         if type(error).__name__ == "OutOfMemoryError":  # torch's; importing it takes seconds
             checkpoints.leave_cuda()
             message = "The GPU's memory is full. From now on everything is computed on the CPU, more slowly: try again."
         log.exception("%s failed", name)
         raise gr.Error(say(message), duration=None, print_exception=False, title="") from error
+
+
+def no_room(request: Request, error: Exception) -> Response:
+    """The answer to an upload that the disk has no room for; Gradio shows it on the page."""
+    if not isinstance(error, OSError) or error.errno not in DISK_FULL:
+        raise error
+    return Response(translations.in_language(NO_ROOM, translations.preferred(request.headers.get("accept-language"))), 507)
 
 
 # --- what a person reads of the models ----------------------------------------------------------------------------

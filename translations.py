@@ -126,6 +126,9 @@ CHINESE = {
     "{} could not be downloaded from the Hugging Face Hub ({}). Check the name and the connection, then try again: what has come is kept.": (
         "无法从 Hugging Face Hub 下载 {}（{}）。请检查名称和网络后重试：已下载的部分会保留。"
     ),
+    "{} could not be kept on this machine: {}. Make room, or set HF_HOME to a folder that has some, then start again.": (
+        "本机无法保存 {}：{}。请腾出空间，或将 HF_HOME 设为有空间的文件夹，然后重新启动。"
+    ),
     "{} is neither a folder nor a name on the Hugging Face Hub, like openai/whisper-base.": (
         "{} 既不是文件夹，也不是 Hugging Face Hub 上的名称（例如 openai/whisper-base）。"
     ),
@@ -165,6 +168,8 @@ CHINESE = {
     "The GPU's memory is full. From now on everything is computed on the CPU, more slowly: try again.": "GPU 内存已满。从现在起改用 CPU 计算，会慢一些：请重试。",
     "No address is fetched here. Upload the file itself.": "这里不会抓取网址。请上传文件本身。",
     # Mistakes.
+    "The server's disk is full. What you recorded or chose is still here: try again in a few minutes.": "服务器磁盘已满。您录制或选择的内容仍在：请过几分钟再试。",
+    "The server's disk is full, so there are no files to download.": "服务器磁盘已满，因此没有可下载的文件。",
     "Something went wrong on the server. What you recorded or chose is still here: try again.": "服务器出错了。您录制或选择的内容仍在：请重试。",
     "No speech was heard. Check that the right microphone is chosen and not muted, then speak again.": (
         "没有听到说话声。请确认选对了麦克风且未静音，然后再说一次。"

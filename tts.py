@@ -226,9 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings = commandline.settings_of(options)
 
-    def work(file: str, name: str, report: commandline.Report) -> list[Path]:
+    def work(file: str, folder: Path, name: str, report: commandline.Report) -> list[Path]:
         sampling_rate, speech = synthesise(_read(file), options.voice, settings, options.language)
-        path: Path = options.out / f"{name}.wav"
+        path = folder / f"{name}.wav"
         soundfile.write(path, speech, sampling_rate, subtype="PCM_16")
         return [path]
 

@@ -198,10 +198,13 @@ class Visitor:
             self._folder = tempfile.TemporaryDirectory(prefix=secrets.token_urlsafe(16), dir=parent, ignore_cleanup_errors=True)
         return Path(self._folder.name)
 
-    def write(self, parent: str, name: str, text: str) -> Path:
-        """A file in that folder."""
-        path = self.folder(parent) / name
-        path.write_text(text, encoding="utf-8")
+    def write(self, parent: str, name: str, text: str) -> Path | None:
+        """A file in that folder; None where the disk is full: what is on the page must not be lost for want of a file."""
+        try:
+            path = self.folder(parent) / name
+            path.write_text(text, encoding="utf-8")
+        except OSError:
+            return None
         return path
 
     def free(self) -> None:

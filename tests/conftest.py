@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import checkpoints
 from tests import small_checkpoints
 
 ROOT = Path(__file__).parent.parent
+Mount = Callable[[str], Path]  # mount's options -> a folder
 NOT_A_HUB = "http://127.0.0.1:9"  # nothing listens there: the connection is refused at once
 
 
@@ -91,3 +92,22 @@ def afresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     yield
     for each in asked:
         each.cache_clear()
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    """A file system of its own, by mount's options; it takes root to make one."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting takes root")
+    mounted = []
+
+    def new(options: str) -> Path:
+        folder = tmp_path / f"mounted-{len(mounted)}"
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
+        mounted.append(folder)
+        return folder
+
+    yield new
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -28,7 +28,7 @@ import asr
 import checkpoints
 from checkpoints import PINNED_REVISIONS, CheckpointError, Settings, find_voice, find_whisper, load_whisper
 from tests import small_checkpoints
-from tests.conftest import NOT_A_HUB, run
+from tests.conftest import NOT_A_HUB, Mount, run
 from tests.fake_hub import FakeHub
 
 X_VECTORS = Settings().x_vectors
@@ -385,6 +385,16 @@ def test_a_download_that_failed_is_told_and_half_of_it_is_never_taken_for_the_wh
     hub.requests.clear()
     assert run(code, tmp_path, hub.url)[0] == "hub"
     assert not [request for request in hub.requests if request.startswith("GET") and "tokenizer.json" in request]
+
+
+@pytest.mark.parametrize(("options", "why"), [("size=100k", "No space left on device"), ("ro", "Read-only file system")])
+def test_a_cache_that_takes_nothing_is_told_with_what_would_help(hub: FakeHub, mount: Mount, options: str, why: str) -> None:
+    kind, sentence = run(DOWNLOAD.format(name="openai/whisper-base"), mount(options), hub.url)
+    assert kind == "error"
+    assert sentence == (
+        f"openai/whisper-base could not be kept on this machine: {why}. "
+        "Make room, or set HF_HOME to a folder that has some, then start again."
+    )
 
 
 def test_a_cache_that_another_program_filled_in_part_is_not_taken_for_the_whole(hub: FakeHub, tmp_path: Path) -> None:

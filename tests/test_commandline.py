@@ -20,16 +20,13 @@ from tests.sounds import BONJOUR, COUNTING, QUICK_BROWN_FOX
 FOX = "The quick brown fox jumps over the lazy dog."
 
 
-def write_name(out: Path) -> commandline.Work:
-    def work(file: str, name: str, report: commandline.Report) -> list[Path]:
-        report(0.5)
-        if "bad" in Path(file).name:
-            raise ValueError(f"{file} is bad. Choose another.")
-        path = out / f"{name}.done"
-        path.write_text(file, encoding="utf-8")
-        return [path]
-
-    return work
+def write_name(file: str, folder: Path, name: str, report: commandline.Report) -> list[Path]:
+    path = folder / f"{name}.done"
+    path.write_text(file, encoding="utf-8")
+    report(0.5)
+    if "bad" in Path(file).name:
+        raise ValueError(f"{file} is bad. Choose another.")
+    return [path]
 
 
 def test_one_bad_file_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,25 +34,25 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path, capsys: pytest.Ca
     files = [str(tmp_path / name) for name in ("a.wav", "bad.wav", "c.wav")]
     for file in files:
         Path(file).touch()
-    assert commandline.run(files, out, ("wav",), write_name(out)) == 1
+    assert commandline.run(files, out, ("wav",), write_name) == 1
     assert sorted(path.name for path in out.iterdir()) == ["a.done", "c.done"]
     told = capsys.readouterr()
     assert "bad.wav is bad. Choose another." in told.err
     assert "2 of 3 done" in told.err
     assert told.out.split() == [str(out / "a.done"), str(out / "c.done")]
-    assert commandline.run(files[:1], out, ("wav",), write_name(out)) == 0
+    assert commandline.run(files[:1], out, ("wav",), write_name) == 0
 
 
 def test_a_folder_is_every_file_in_it_of_that_kind(tmp_path: Path) -> None:
     for name in ("a.wav", "b.MP3", "notes.txt"):
         (tmp_path / name).touch()
     out = tmp_path / "out"
-    assert commandline.run([str(tmp_path)], out, ("wav", "mp3"), write_name(out)) == 0
+    assert commandline.run([str(tmp_path)], out, ("wav", "mp3"), write_name) == 0
     assert sorted(path.name for path in out.iterdir()) == ["a.done", "b.done"]
 
 
 def test_nothing_to_do_is_told_and_counts_as_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commandline.run([str(tmp_path)], tmp_path, ("wav",), write_name(tmp_path)) == 1
+    assert commandline.run([str(tmp_path)], tmp_path, ("wav",), write_name) == 1
     assert "nothing to do" in capsys.readouterr().err
 
 
@@ -65,7 +62,7 @@ def test_files_of_the_same_name_do_not_overwrite_each_others_results(tmp_path: P
         file.parent.mkdir()
         file.touch()
     out = tmp_path / "out"
-    commandline.run([str(file) for file in files], out, ("wav",), write_name(out))
+    commandline.run([str(file) for file in files], out, ("wav",), write_name)
     assert (out / "talk.done").read_text(encoding="utf-8") == str(files[0])
     assert (out / "talk-2.done").read_text(encoding="utf-8") == str(files[1])
 
