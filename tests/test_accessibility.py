@@ -32,6 +32,7 @@ def test_no_tab_has_a_serious_finding(app_url: str, theme: Literal["light", "dar
     assert found == {}
 
 
+@pytest.mark.slow
 def test_the_keyboard_alone_is_enough_to_hear_a_text(app_url: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)

@@ -312,6 +312,7 @@ def test_a_wrong_flag_is_refused_in_a_sentence() -> None:
     assert "USER:PASSWORD" in result.stderr
 
 
+@pytest.mark.slow
 def test_auth_closes_the_endpoints() -> None:
     process, url = start_app("--auth", "ana:secret")
     try:

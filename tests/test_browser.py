@@ -140,6 +140,7 @@ def test_an_example_is_translated_on_the_first_click(browse: Browse) -> None:
         assert word_error_rate("1 2 3 4 5 6 7 8 9 10", shown_text(page, "translation")) <= 0.2
 
 
+@pytest.mark.slow
 def test_translation_from_the_microphone(browse: Browse) -> None:
     with browse(COUNTING) as page:
         tab(page, "Speech translation")
@@ -285,6 +286,7 @@ def test_a_mistake_is_told_in_a_sentence_and_the_page_goes_on(browse: Browse) ->
         expect(page.locator("#speech-synthesis time").last).to_have_text("0:02")
 
 
+@pytest.mark.slow
 def test_two_browsers_never_see_a_word_of_each_other(browse: Browse, app_url: str) -> None:
     with browse(QUICK_BROWN_FOX) as page:
         tab(page, "Streaming, accumulated")
@@ -298,6 +300,7 @@ def test_two_browsers_never_see_a_word_of_each_other(browse: Browse, app_url: st
         assert [box.input_value() for box in other.locator("textarea").all()] == [""] * other.locator("textarea").count()
 
 
+@pytest.mark.slow
 def test_a_chosen_voice_is_chosen_on_every_tab_and_after_a_reload(tmp_path: Path) -> None:
     folders = {
         "--tts-checkpoint": small_checkpoints.save_speecht5(tmp_path / "speecht5"),

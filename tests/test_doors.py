@@ -98,6 +98,7 @@ def test_no_address_is_fetched(app_url: str) -> None:
     assert "event: error" in public
 
 
+@pytest.mark.slow
 def test_many_at_once_never_show_a_word_of_each_other(app_url: str, tmp_path: Path) -> None:
     def speak(number: str) -> tuple[str, str]:
         clip = write(tmp_path / f"{number}.wav", spoken(f"My number is {number}."), SAMPLING_RATE, "PCM_16")

@@ -88,6 +88,7 @@ def test_it_stops_where_transformers_stops(models, sentences, x_vector, threshol
     assert ours(prepared, sentences[1:2], x_vector, **limits)[0].shape == expected.shape
 
 
+@pytest.mark.slow
 def test_company_does_not_change_what_is_heard(models, sentences, x_vector):
     prepared = prepare(*models, torch.float32)
     together = ours(prepared, sentences, x_vector, **NEVER)
@@ -97,6 +98,7 @@ def test_company_does_not_change_what_is_heard(models, sentences, x_vector):
         assert snr(alone, heard) > 70
 
 
+@pytest.mark.slow
 def test_pieces_joined_are_the_whole(models, sentences, x_vector):
     prepared = prepare(*models, torch.float32)
     whole = ours(prepared, sentences, x_vector, **NEVER)

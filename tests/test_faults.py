@@ -39,6 +39,7 @@ def fill(folder: Path) -> Path:
             return filler
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_files_and_not_the_text_that_was_understood(mount: Mount) -> None:
     cache = mount("size=4m")
     process, url = start_app(GRADIO_TEMP_DIR=str(cache))

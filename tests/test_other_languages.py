@@ -117,6 +117,7 @@ def test_the_page_offers_those_targets_and_no_others(settings: Settings) -> None
         assert [code for _, code in target["choices"]] == stst.targets(chosen)
 
 
+@pytest.mark.slow
 def test_voices_on_the_hub_are_found_and_loaded_and_stay(tmp_path: Path) -> None:
     code = """
 import stst, tts

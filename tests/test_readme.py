@@ -42,6 +42,7 @@ def here(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("snippet", blocks("python"))
+@pytest.mark.slow
 def test_its_python_snippets_run(snippet: str, here: Path, app_url: str) -> None:
     code = snippet.replace("http://127.0.0.1:7860", app_url.rstrip("/"))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

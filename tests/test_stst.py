@@ -82,6 +82,7 @@ def test_the_first_sentence_is_spoken_before_the_second_window_is_heard(
     assert first.sentences[0].speech.size > 0
 
 
+@pytest.mark.slow
 def test_the_text_is_the_same_as_of_the_whole_at_once(long_recording: tuple[int, np.ndarray], cascades: list[stst.Cascade]) -> None:
     whisper = load_whisper(Settings().translation_checkpoint, Settings())
     whole = decoding.decode(

@@ -35,6 +35,7 @@ def mcp_url() -> Iterator[str]:
     process.wait(timeout=30)
 
 
+@pytest.mark.slow
 def test_an_mcp_client_finds_the_tools_with_their_descriptions_and_calls_them(mcp_url: str) -> None:
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 CODE = """
@@ -34,6 +36,7 @@ print("placed")
 """
 
 
+@pytest.mark.slow
 def test_everything_is_placed_and_what_computes_is_decorated() -> None:
     result = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert "placed" in result.stdout, result.stderr[-2000:]
