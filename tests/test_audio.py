@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from audio import MOST_EARLY, SAMPLING_RATE, AudioError, Recording, load_audio, pcm_to_float, read_pcm, to_pcm16
+from audio import MIN_SECONDS, MOST_EARLY, SAMPLING_RATE, SILENCE_PEAK, AudioError, Recording, load_audio, pcm_to_float, read_pcm, to_pcm16
 from tests.sounds import QUICK_BROWN_FOX, chirp, write, write_silent_video
 
 FILES = [
@@ -131,23 +132,31 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
     (tmp_path / "noise.mp3").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "playlist.m3u8").write_text(f"#EXTM3U\n#EXTINF:1,\n{QUICK_BROWN_FOX}\n")
     (tmp_path / "playlist.wav").write_text(f"#EXTM3U\n#EXTINF:1,\n{QUICK_BROWN_FOX}\n")
+    write(tmp_path / "neighbour.wav", chirp(1, 16000), 16000, "PCM_16")
+    (tmp_path / "concat.mp3").write_text("ffconcat version 1.0\nfile neighbour.wav\n")
+    m4a = write(tmp_path / "cut.m4a", chirp(3, 16000), 16000, "aac").read_bytes()
+    (tmp_path / "cut.m4a").write_bytes(m4a[: len(m4a) // 2])
     flac = write(tmp_path / "cut.flac", chirp(3, 16000), 16000, "PCM_16").read_bytes()
     (tmp_path / "cut.flac").write_bytes(flac[:200] + bytes(2000) + flac[2200:])
     return {
         "nothing": (None, "Press record"),
         "no file": (tmp_path / "gone.wav", "no file gone.wav"),
         "empty file": (tmp_path / "empty.wav", "empty"),
-        "header only": (write(tmp_path / "header.wav", np.zeros(0, np.float32), 16000, "PCM_16"), "empty"),
+        "header only": (write(tmp_path / "header.wav", np.zeros(0, np.float32), 16000, "PCM_16"), "The recording is empty. Record again"),
         "empty array": ((16000, np.zeros(0, np.int16)), "empty"),
-        "silent": ((16000, np.zeros(16000, np.int16)), "silent"),
+        "silent": ((16000, np.zeros(16000, np.int16)), "The recording is silent. Check"),
         "too short": ((16000, np.full(100, 9000, np.int16)), "too short"),
         "too long": ((16000, np.full(16000 * 5, 9000, np.int16)), "longer than 4 seconds"),
-        "not numbers": (write(tmp_path / "nan.wav", np.full(8000, np.nan, np.float32), 16000, "FLOAT"), "damaged"),
+        "not numbers": (
+            write(tmp_path / "nan.wav", np.full(8000, np.nan, np.float32), 16000, "FLOAT"),
+            "The file holds samples that are not numbers, so it is damaged",
+        ),
         "infinite": (write(tmp_path / "inf.wav", np.full(8000, np.inf, np.float32), 16000, "DOUBLE"), "damaged"),
         "text": (tmp_path / "text.wav", "is not sound that can be read"),
         "bytes": (tmp_path / "noise.mp3", "noise.mp3"),
-        "damaged": (tmp_path / "cut.flac", "damaged"),
+        "damaged": (tmp_path / "cut.flac", "cut.flac is damaged and cannot be read to its end"),
         "playlist": (tmp_path / "playlist.m3u8", "is not sound that can be read"),
+        "playlist of a neighbour": (tmp_path / "concat.mp3", "concat.mp3 is not sound that can be read"),
         "playlist in disguise": (tmp_path / "playlist.wav", "is not sound that can be read"),
         "video without sound": (write_silent_video(tmp_path / "mute.mp4"), "no sound in it"),
         "absurd rate": ((3, np.full(16000, 9000, np.int16)), "3 Hz"),
@@ -159,7 +168,8 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
 
 BROKEN = [
     "nothing", "no file", "empty file", "header only", "empty array", "silent", "too short", "too long", "not numbers", "infinite", "text",
-    "bytes", "damaged", "playlist", "playlist in disguise", "video without sound", "absurd rate", "pictures", "words", "folder",
+    "bytes", "damaged", "playlist", "playlist of a neighbour",
+    "playlist in disguise", "video without sound", "absurd rate", "pictures", "words", "folder",
 ]  # fmt: skip
 
 
@@ -189,6 +199,49 @@ def test_a_long_file_is_refused_before_it_is_read_to_its_end(tmp_path: Path) -> 
         load_audio(path, max_seconds=4)
 
 
+@pytest.mark.parametrize(("seconds", "said"), [(119.0, "119 seconds"), (120.0, "2 minutes"), (150.0, "2.5 minutes")])
+def test_the_limit_is_said_as_a_person_would(seconds: float, said: str) -> None:
+    with pytest.raises(AudioError, match=rf"^This is longer than {said}, the most"):
+        load_audio((1000, np.full(1000 * 200, 9000, np.int16)), max_seconds=seconds)
+
+
+def test_what_just_meets_a_limit_is_taken() -> None:
+    shortest = np.full(round(MIN_SECONDS * SAMPLING_RATE), SILENCE_PEAK, np.float32)
+    np.testing.assert_array_equal(load_audio((SAMPLING_RATE, shortest), max_seconds=MIN_SECONDS), shortest)
+    assert len(read_pcm((8000, np.full(8000, 9000, np.int16)), max_seconds=1)[1]) == 8000
+    with pytest.raises(AudioError, match="longer than 1 seconds"):
+        read_pcm((8000, np.full(8001, 9000, np.int16)), max_seconds=1)
+
+
+def test_a_chunk_that_does_not_say_how_long_it_is_is_read_no_further_than_the_limit(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.m4a", chirp(3, 16000), 16000, "aac")
+    assert len(read_pcm(path, max_seconds=4)[1]) / 16000 == pytest.approx(3, abs=0.15)
+    with pytest.raises(AudioError, match="longer than 2 seconds"):
+        read_pcm(path, max_seconds=2)
+
+
+def test_the_first_sound_of_a_film_is_read_whatever_its_samples_are(tmp_path: Path) -> None:
+    """A picture comes first, and the samples are not FFmpeg's own floats."""
+    path, pcm = tmp_path / "film.mkv", to_pcm16(chirp(1, 48000))
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("mpeg4", rate=10)
+        picture.width = picture.height = 32
+        sound = container.add_stream("pcm_s16le", rate=48000, layout="stereo")
+        container.mux(picture.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
+        frame = av.AudioFrame.from_ndarray(np.repeat(pcm, 2)[None], format="s16", layout="stereo")
+        frame.sample_rate = 48000
+        container.mux([*sound.encode(frame), *sound.encode(None), *picture.encode(None)])
+    rate, samples = read_pcm(path)
+    assert (rate, samples.dtype) == (48000, np.float32)
+    np.testing.assert_allclose(samples, pcm / 2**15, atol=1e-6)
+
+
+def test_what_is_too_loud_is_clipped_as_it_is_heard() -> None:
+    recording = Recording()
+    recording.append(SAMPLING_RATE, np.array([-3.0, -0.5, 0.5, 3.0], np.float32))
+    np.testing.assert_array_equal(recording.waveform(), np.array([-1.0, -0.5, 0.5, 1.0], np.float32))
+
+
 def test_chunks_that_overtake_each_other_are_heard_in_their_order_and_once() -> None:
     recording, waveform = Recording(), chirp(2, SAMPLING_RATE)
     chunks = np.split(waveform, 4)
@@ -216,10 +269,12 @@ def test_what_is_forgotten_takes_no_memory_and_positions_stay() -> None:
     for number in range(600):  # ten minutes
         recording.append(SAMPLING_RATE, second)
         recording.forget((number - 3) * SAMPLING_RATE)
+        held = recording.waveform(max(0, number - 3) * SAMPLING_RATE)
+        np.testing.assert_array_equal(held, np.tile(second, min(4, number + 1)))
     assert len(recording) == 600 * SAMPLING_RATE
     assert not recording.is_full
     np.testing.assert_array_equal(recording.waveform(599 * SAMPLING_RATE), second)
-    assert len(recording.waveform(596 * SAMPLING_RATE)) == 4 * SAMPLING_RATE
+    np.testing.assert_array_equal(recording.waveform(596 * SAMPLING_RATE), np.tile(second, 4))
     with pytest.raises(ValueError, match="forgotten"):
         recording.waveform(0)
     assert recording._buffer.nbytes < 4 * 60 * SAMPLING_RATE
