@@ -25,7 +25,8 @@ from decoding import COMPRESSION_RATIO, LOG_PROBABILITY, Decoded, Options, Task,
 from voice_activity import FRAME, spoken
 
 UPDATE_SECONDS = 1.0  # new audio that is worth a decode
-WINDOW_SECONDS = 12.0  # audio that is decoded again at most, plus what came while the last decode ran
+STEP_SECONDS = 4.0  # new audio that one decode takes at most: two have to agree on a word before it leaves the window
+WINDOW_SECONDS = 12.0  # audio that is decoded again at most, plus one step
 KEPT_SECONDS = 4.0  # of it stay when the window is cut: committed words that the next decode continues after
 GUARD_SECONDS = 0.6  # before the end of the audio, where a word may be cut
 PAUSE_SECONDS = 0.6  # silence that ends an utterance: everything before it is committed
@@ -79,6 +80,15 @@ def update(captions: Captions, waveform: np.ndarray, settings: Settings = Settin
         CheckpointError: the weights cannot be had.
         ValueError: the chosen language is none that the checkpoint knows.
     """
+    end = captions.window_start + len(waveform)
+    while end - captions.n_heard > _samples(STEP_SECONDS):  # the weights were still being loaded, or a program sends much at once
+        start = captions.window_start
+        captions = _step(captions, waveform[: captions.n_heard + _samples(STEP_SECONDS) - start], settings)
+        waveform = waveform[captions.window_start - start :]
+    return _step(captions, waveform, settings, final)
+
+
+def _step(captions: Captions, waveform: np.ndarray, settings: Settings, final: bool = False) -> Captions:
     captions = _listen(captions, waveform)
     silence = captions.n_heard - captions.speech_end
     # 1. Nobody has spoken since the last commit: only the last moment is kept, or nothing has changed.
@@ -215,9 +225,13 @@ def _cut(captions: Captions) -> Captions:
     latest = captions.n_heard / SAMPLING_RATE - KEPT_SECONDS
     in_window = captions.words[len(captions.words) - captions.n_words_in_window :]
     candidates = [index for index in range(1, len(in_window)) if in_window[index].start <= latest]
-    if not candidates:  # nothing was committed for a whole window: what was not understood is let go
-        start = max(captions.window_start, captions.n_heard - _samples(KEPT_SECONDS))
-        kept = sum(word.start >= start / SAMPLING_RATE for word in in_window)
+    if not candidates:  # nothing was agreed on for a whole window: what was understood last is taken, what was not is let go
+        taken = [word for word in captions.hypothesis if word.end <= latest]
+        if len(taken) > WORDS_PER_SECOND * captions.n_speech / SAMPLING_RATE:
+            taken = []
+        left = captions.hypothesis[len(taken) :]
+        captions = replace(captions, words=(*captions.words, *taken), hypothesis=left)
+        start, kept = max(captions.window_start, _samples(left[0].start if taken and left else latest)), 0
     else:
 
         def merit(index: int) -> tuple[bool, float]:

@@ -89,7 +89,9 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
             asr.hear(recording, chunk)
         if final:
             recording.finish()
-        stream = visitor.advance(name, lambda stream: decode_captions(stream, page.settings, final))
+        before, stream = None, visitor.advance(name, lambda stream: decode_captions(stream, page.settings, final))
+        while stream is not None and stream is not before and not final:  # by itself, a step is all that is decoded
+            before, stream = stream, visitor.advance(name, lambda stream: decode_captions(stream, page.settings))
         if final:
             visitor.streams.pop(name, None)
         if stream is None or stream.captions is None:

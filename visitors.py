@@ -89,10 +89,10 @@ class Captioned:
 
 
 def decode_captions(stream: Captioned, settings: Settings, final: bool = False) -> Captioned:
-    """Updates the captions if enough has come since the last time, and forgets the audio that is not needed any more.
+    """Updates the captions by one step if enough has come since the last time, and forgets the audio that is not needed any more.
 
     Args:
-        final: the recording is over, so that anything is enough and every word is committed.
+        final: the recording is over, so that anything is enough, all of it is decoded, and every word is committed.
     """
     import_frameworks()
     import captions  # imports torch
@@ -101,7 +101,10 @@ def decode_captions(stream: Captioned, settings: Settings, final: bool = False) 
     if stream.is_over or (not final and n_new < captions.UPDATE_SECONDS * SAMPLING_RATE):
         return stream
     before = stream.captions or captions.Captions(task=stream.task, language=stream.language)
-    after = captions.update(before, stream.recording.waveform(before.window_start), settings, final=final)
+    waveform = stream.recording.waveform(before.window_start)
+    if not final:  # one step, so that the page shows what is done of many
+        waveform = waveform[: before.n_heard - before.window_start + round(captions.STEP_SECONDS * SAMPLING_RATE)]
+    after = captions.update(before, waveform, settings, final=final)
     stream.recording.forget(after.window_start)
     return dataclasses.replace(stream, captions=after, is_over=final)
 

@@ -5,7 +5,7 @@
 
 Starts `app.py`, and speaks to it as programs do. Bounded in count and in time: `--microphones`, `--uploads`, `--syntheses`, `--minutes`.
 `once` says how long each kind waited, whether any failed, and whether a word is missing. `soak` has visitors come and go for that
-long, and says what the server holds at its beginning and end: memory, threads, temporary files.
+long, and says what the server held at seven moments: memory, threads, temporary files.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from audio import SAMPLING_RATE, load_audio
 from tests.conftest import start_app
 
 CHUNK_SECONDS = 1.0
+LOOKS = 7  # at what the server holds, that are told of a soak
 SENTENCE = "The birch canoe slid on the smooth planks."
 
 
@@ -109,7 +110,8 @@ def soak(
     print(f"{minutes:g} minutes, {people} visitors came and went, none failed")
     for name in seen[0]:
         values = [each[name] for each in seen]
-        print(f"  {name:8} at the beginning {values[0]:.0f}, in the middle {values[len(values) // 2]:.0f}, at the end {values[-1]:.0f}")
+        looks = np.linspace(0, len(values) - 1, LOOKS).round().astype(int)
+        print(f"  {name:8} from the beginning to the end: {', '.join(f'{values[look]:.0f}' for look in looks)}")
 
 
 if __name__ == "__main__":

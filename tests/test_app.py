@@ -26,7 +26,7 @@ from audio import SAMPLING_RATE, load_audio, to_pcm16
 from checkpoints import CheckpointError, Settings
 from tests.conftest import ROOT, start_app
 from tests.measures import word_error_rate
-from tests.sounds import BONJOUR, COUNTING, QUICK_BROWN_FOX, chirp, text_of, write
+from tests.sounds import BONJOUR, COUNTING, PARAGRAPH, QUICK_BROWN_FOX, chirp, spoken, text_of, write
 
 FOX = "The quick brown fox jumps over the lazy dog."
 
@@ -83,6 +83,15 @@ def test_a_program_reads_captions_by_sending_chunks_in_order(client: Client, tmp
     assert partial == ""
     tone = handle_file(write(tmp_path / "tone.wav", chirp(1, 16000), 16000, "PCM_16"))
     assert client.predict(tone, True, api_name="/captions") == ("", ""), "after the final chunk a new recording begins"
+
+
+def test_captions_of_large_chunks_lose_nothing(client: Client, tmp_path: Path) -> None:
+    whole = write(tmp_path / "paragraph.wav", spoken(PARAGRAPH), 16000, "PCM_16")
+    for chunk in chunk_files(tmp_path, whole, 20):
+        committed, partial = client.predict(handle_file(chunk), False, "transcribe", "english", api_name="/captions")
+        assert committed
+    committed, _ = client.predict(None, True, api_name="/captions")
+    assert word_error_rate(PARAGRAPH, committed) <= 0.1
 
 
 def test_captions_translate(client: Client) -> None:

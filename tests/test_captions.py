@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,7 +71,7 @@ def words_of(*numbers: int) -> np.ndarray:
     return np.repeat(np.array(numbers, np.float32) / 1000, round(WORD_SECONDS * SAMPLING_RATE))
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1.0, 3.3])
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 3.3, 20.0, 150.0])
 def test_every_word_of_minutes_is_committed_once_and_in_order(fake: SimpleNamespace, seconds: float) -> None:
     n_words = 300
     recording = words_of(*(number if number % 17 else 0 for number in range(1, n_words + 1)))
@@ -85,6 +86,8 @@ def test_the_window_is_bounded_and_a_late_minute_costs_what_an_early_one_does(fa
         costs.append(captions.n_heard - captions.window_start)
         assert costs[-1] <= (live.WINDOW_SECONDS + 1) * SAMPLING_RATE
     assert fake.longest <= (live.WINDOW_SECONDS + 1) * SAMPLING_RATE
+    list(stream(words_of(*range(1, 601)), 90.0))
+    assert fake.longest <= (live.WINDOW_SECONDS + live.STEP_SECONDS) * SAMPLING_RATE
     assert np.mean(costs[-60:]) <= 1.1 * np.mean(costs[60:120])
 
 
@@ -108,6 +111,21 @@ def test_how_the_chunks_are_cut_changes_nothing_of_what_is_heard(chunks: list[in
             if arrived == len(recording):
                 break
     assert captions.committed == " ".join(f"w{number}" for number in range(1, 30))
+
+
+def test_words_that_no_two_decodes_agree_on_are_taken_once_the_window_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = use_fake(monkeypatch)
+    decode = live.decode
+
+    def undecided(*given: object, **how: object) -> Decoded:
+        decoded = decode(*given, **how)
+        return replace(decoded, words=tuple(replace(word, text=f"{word.text}-{called.n}") for word in decoded.words))
+
+    monkeypatch.setattr(live, "decode", undecided)
+    for captions in stream(words_of(*range(1, 90))):
+        heard = [int(re.sub(r"w|-\d+", "", word)) for word in captions.committed.split()]
+        assert heard == list(range(1, len(heard) + 1))
+    assert heard == list(range(1, 90))
 
 
 @pytest.mark.usefixtures("fake")
