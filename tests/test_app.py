@@ -88,7 +88,7 @@ def test_a_program_reads_captions_by_sending_chunks_in_order(client: Client, tmp
 def test_captions_of_large_chunks_lose_nothing(client: Client, tmp_path: Path) -> None:
     whole = write(tmp_path / "paragraph.wav", spoken(PARAGRAPH), 16000, "PCM_16")
     for chunk in chunk_files(tmp_path, whole, 20):
-        committed, partial = client.predict(handle_file(chunk), False, "transcribe", "english", api_name="/captions")
+        committed, _ = client.predict(handle_file(chunk), False, "transcribe", "english", api_name="/captions")
         assert committed
     committed, _ = client.predict(None, True, api_name="/captions")
     assert word_error_rate(PARAGRAPH, committed) <= 0.1
