@@ -17,7 +17,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,9 +108,17 @@ class Run:
 
     deadline: float  # on the monotonic clock
     seconds: float  # of sound that it works on, or makes
+    cancelled: Callable[[], bool]
 
     def is_late(self) -> bool:
         return time.monotonic() > self.deadline
+
+    def is_over(self) -> bool:
+        return self.cancelled() or self.is_late()
+
+
+def never() -> bool:
+    return False
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -222,18 +229,20 @@ class Page:
         return how_it_works.page(say), f'<img src="data:image/png;base64,{picture}" alt="{html.escape(shows)}" style="max-width: 100%">'
 
     @contextmanager
-    def run(self, role: str, request: gr.Request | None, seconds: float = 0.0) -> Iterator[Run]:
-        """A run of a model, within the limits; how fast it was is kept for the visitor's status line.
+    def run(self, role: str, request: gr.Request | None, seconds: float = 0.0, cancelled: Callable[[], bool] = never) -> Iterator[Run]:
+        """A run of a model, within the limits; how fast it was is kept for the visitor's status line. One that is cancelled just ends.
 
         Raises:
             LimitError: the visitor has too many under way, or this one was ended because it took too long.
         """
-        visitor, run = self.visitor(request), Run(time.monotonic() + 60 * self.settings.max_run_minutes, seconds)
+        visitor, run = self.visitor(request), Run(time.monotonic() + 60 * self.settings.max_run_minutes, seconds, cancelled)
         with visitor.running(self.settings.max_runs):
             began = time.perf_counter()
             try:
                 yield run
             except _stopped() as error:
+                if cancelled():
+                    return
                 raise self.too_long() from error
             if run.seconds > 0:
                 visitor.factors[role] = (time.perf_counter() - began) / run.seconds
@@ -275,21 +284,25 @@ class Page:
             audio: a sound or video file.
             language: the language spoken; detected if not given.
         """
-        return self.transcribed(audio, language, request, progress).text
+        *_, decoded = self.transcribed(audio, language, request, progress)
+        return decoded.text
 
     def transcribed(
-        self, audio: str | None, language: str, request: gr.Request | None, progress: gr.Progress, word_times: bool = False
-    ) -> Decoded:
+        self,
+        audio: str | None,
+        language: str,
+        request: gr.Request | None,
+        progress: gr.Progress,
+        cancelled: Callable[[], bool] = never,
+        word_times: bool = False,
+    ) -> Iterator[Decoded]:
+        """What is understood so far, after each window."""
         waveform = load_audio(audio, self.settings.max_seconds)  # a mistake is told before anything is loaded
         self.load_whisper(self.settings.asr_checkpoint, progress)
-        progress(0.1, desc=say("Listening"))
-        with self.run("asr", request, len(waveform) / SAMPLING_RATE) as run:
-            decoded = asr.decoded(
-                waveform, spoken(language), self.settings, word_times=word_times, n_beams=asr.N_BEAMS, stopped=run.is_late
-            )
-        if not decoded.text:
-            raise NoSpeechError
-        return decoded
+        seconds = len(waveform) / SAMPLING_RATE
+        with self.run("asr", request, seconds, cancelled) as run:
+            how: dict[str, Any] = {"word_times": word_times, "n_beams": asr.N_BEAMS, "stopped": run.is_over}
+            yield from _so_far(asr.windows(waveform, spoken(language), self.settings, **how), seconds, progress, "Listening")
 
     def translate(self, audio: str | None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()) -> str:
         """The English text of a recording in any of 99 languages.
@@ -297,11 +310,18 @@ class Page:
         Args:
             audio: a sound or video file.
         """
+        *_, decoded = self.translated(audio, request, progress)
+        return decoded.text
+
+    def translated(
+        self, audio: str | None, request: gr.Request | None, progress: gr.Progress, cancelled: Callable[[], bool] = never
+    ) -> Iterator[Decoded]:
+        """What is translated so far, after each window."""
         waveform = load_audio(audio, self.settings.max_seconds)
         self.load_whisper(self.settings.translation_checkpoint, progress)
-        progress(0.1, desc=say("Translating"))
-        with self.run("translation", request, len(waveform) / SAMPLING_RATE) as run:
-            return stst.translate((SAMPLING_RATE, waveform), self.settings, run.is_late)
+        seconds = len(waveform) / SAMPLING_RATE
+        with self.run("translation", request, seconds, cancelled) as run:
+            yield from _so_far(stst.translate_windows(waveform, self.settings, run.is_over), seconds, progress, "Translating")
 
     def synthesise(
         self, text: str, voice: str | None = None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()
@@ -332,7 +352,7 @@ class Page:
         shortcut: bool,
         request: gr.Request | None,
         progress: gr.Progress,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancelled: Callable[[], bool] = never,
         with_transcript: bool = False,
     ) -> Iterator[stst.Cascade]:
         """The cascade, sentence by sentence, once everything is loaded.
@@ -350,7 +370,7 @@ class Page:
         else:
             self.load_target(into, shortcut, progress)
         progress(0, desc=say("Translating"))
-        with self.run("translation", request, len(waveform) / SAMPLING_RATE) as run:
+        with self.run("translation", request, len(waveform) / SAMPLING_RATE, cancelled) as run:
             cascades = stst.stream(
                 (SAMPLING_RATE, waveform),
                 chosen,
@@ -358,7 +378,7 @@ class Page:
                 into,
                 shortcut=shortcut,
                 with_transcript=with_transcript,
-                stopped=lambda: cancelled() or run.is_late(),
+                stopped=run.is_over,
             )
             for cascade in cascades:
                 if cascade.transcribed_seconds:
@@ -399,6 +419,7 @@ class Page:
         with gr.Row():
             button = self.button_for(audio, "Transcribe")
             self.video_button(audio)
+            cancel = self.cancel_button("full", audio)
         examples = self.example_buttons(audio)
         text = self.text("full", "Transcription", lines=4)
         recording, segments = self.playable("full", "Recording with subtitles")
@@ -407,20 +428,26 @@ class Page:
             vtt = gr.DownloadButton(str(t("Subtitles (WebVTT)")), size="md")
         self.source("asr")
 
-        def run(audio: str | None, language: str, request: gr.Request, progress: gr.Progress = gr.Progress()) -> list[Any]:
+        def run(audio: str | None, language: str, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
             import captions
 
-            decoded = self.transcribed(audio, language, request, progress, word_times=True)
-            cues, visitor = captions.cues(decoded.words), self.visitor(request)
-            written = [
-                visitor.write(srt.GRADIO_CACHE, "transcription.srt", captions.to_srt(decoded.words)),
-                visitor.write(vtt.GRADIO_CACHE, "transcription.vtt", captions.to_vtt(decoded.words)),
-            ]
-            return [decoded.text, *_played(audio, cues, "full", decoded.end), gr.Row(visible=bool(cues) and None not in written), *written]
+            visitor, decoded = self.visitor(request), None
+            with visitor.cancellable("full") as run:
+                for decoded in self.transcribed(audio, language, request, progress, run.is_set, word_times=True):
+                    if visitor.is_current("full", run):
+                        yield [decoded.text, *[gr.skip()] * 5]
+                if decoded is None or not visitor.is_current("full", run):
+                    return
+                written = [
+                    visitor.write(srt.GRADIO_CACHE, "transcription.srt", captions.to_srt(decoded.words)),
+                    visitor.write(vtt.GRADIO_CACHE, "transcription.vtt", captions.to_vtt(decoded.words)),
+                ]
+                cues = captions.cues(decoded.words)
+                files_shown = gr.Row(visible=bool(cues) and None not in written)
+                yield [decoded.text, *_played(audio, cues, "full", decoded.end), files_shown, *written]
 
         outputs = [text, recording, segments, files, srt, vtt]
-        for begun in (button.click, *examples):
-            self.runs.append(begun(plainly(run), [audio, language], outputs, api_visibility="private", **MODEL))
+        self.on_run((button.click, *examples), "full", run, [audio, language], outputs, cancel, show_progress_on=text)
 
     def streaming_tab(self, mode: StreamingMode[Any], does: str) -> None:
         gr.Markdown(t(does))
@@ -579,11 +606,19 @@ class Page:
         with gr.Row():
             button = self.button_for(audio, "Translate")
             self.video_button(audio)
+            cancel = self.cancel_button("translation", audio)
         examples = self.example_buttons(audio, foreign=True)
         text = self.text("translation", "English", lines=4)
         self.source("translation")
-        for begun in (button.click, *examples):
-            self.runs.append(begun(plainly(self.translate), audio, text, api_visibility="private", **MODEL))
+
+        def run(audio: str | None, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[str]:
+            visitor = self.visitor(request)
+            with visitor.cancellable("translation") as run:
+                for decoded in self.translated(audio, request, progress, run.is_set):
+                    if visitor.is_current("translation", run):
+                        yield decoded.text
+
+        self.on_run((button.click, *examples), "translation", run, [audio], [text], cancel, show_progress_on=text)
 
     def synthesis_tab(self) -> None:
         gr.Markdown(t("Type English text; hear it."))
@@ -615,7 +650,7 @@ class Page:
             button = self.button_for(audio, "Translate and speak")
             if source == "upload":
                 self.video_button(audio)
-            cancel = gr.Button(t("Cancel"), variant="stop", visible=False)
+            cancel = self.cancel_button(source, audio)
         examples = self.example_buttons(audio, foreign=True) if source == "upload" else []
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
         status = gr.Markdown(elem_id=f"status-{source}", min_height=50)
@@ -623,7 +658,7 @@ class Page:
         transcript = gr.Textbox(label=t("What was said"), lines=3, max_lines=15, visible=False, elem_id=f"transcript-{source}")
         speech, segments = self.playable(source, "Translated speech")
         files = gr.File(label=t("Files"), file_count="multiple", interactive=False, visible=False, elem_id=f"files-{source}")
-        outputs = [player, status, text, transcript, speech, segments, files, cancel]
+        outputs = [player, status, text, transcript, speech, segments, files]
 
         def run(
             audio: str | None,
@@ -634,40 +669,37 @@ class Page:
             request: gr.Request,
             progress: gr.Progress = gr.Progress(),
         ) -> Iterator[list[Any]]:
-            visitor, cancelled = self.visitor(request), threading.Event()
-            visitor.streams[source] = cancelled
+            visitor = self.visitor(request)
             hidden, n_played, cascade, ended = gr.update(visible=False, value=None), 0, None, ""
-            yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, "", hidden, gr.Button(visible=True)]
-            try:
-                for cascade in self.cascade(audio, voice, target, shortcut, request, progress, cancelled.is_set, with_transcript):
-                    piece = gr.skip()
-                    if len(cascade.sentences) > n_played:
-                        piece = as_piece(n_played, cascade)
-                        n_played += 1
-                    said = gr.update(value=with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
-                    yield [piece, report(cascade), with_times(cascade.sentences), said, *[gr.skip()] * 4]
-            except LimitError as error:  # what is done until then is put together all the same
-                ended = say(str(error))
-            if cancelled.is_set():
-                ended = say("Cancelled.")
-            if cascade is None:
-                yield [SILENCE, ended, *[gr.skip()] * 6]
-                return
-            written, full = _saved(cascade, visitor, speech.GRADIO_CACHE, Path(str(audio)).stem)
-            seconds = len(cascade.speech) / max(1, cascade.sampling_rate)
-            played = _played(written[0] if written and cascade.sentences else None, speech_cues(cascade), source, seconds)
-            listed_files = gr.update(visible=bool(written), value=written)
-            yield [gr.skip(), f"{ended} {report(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files, gr.skip()]
+            with visitor.cancellable(source) as run:
+                yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, "", hidden]
+                try:
+                    for cascade in self.cascade(audio, voice, target, shortcut, request, progress, run.is_set, with_transcript):
+                        piece = gr.skip()
+                        if len(cascade.sentences) > n_played:
+                            piece = as_piece(n_played, cascade)
+                            n_played += 1
+                        said = gr.update(value=with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
+                        yield [piece, report(cascade), with_times(cascade.sentences), said, *[gr.skip()] * 3]
+                except LimitError as error:  # what is done until then is put together all the same
+                    ended = say(str(error))
+                if not visitor.is_current(source, run):
+                    return
+                if run.is_set():
+                    ended = say("Cancelled.")
+                if cascade is None:
+                    yield [SILENCE, ended, *[gr.skip()] * 5]
+                    return
+                written, full = _saved(cascade, visitor, speech.GRADIO_CACHE, Path(str(audio)).stem)
+                seconds = len(cascade.speech) / max(1, cascade.sampling_rate)
+                played = _played(written[0] if written and cascade.sentences else None, speech_cues(cascade), source, seconds)
+                listed_files = gr.update(visible=bool(written), value=written)
+                yield [gr.skip(), f"{ended} {report(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files]
 
-        def stop(request: gr.Request) -> Any:
-            self.cancel(source, request)
-            return SILENCE, say("Cancelled. What is done is put together."), gr.Button(visible=False)
-
-        given, how = [audio, voice, target, shortcut, with_transcript], {"show_progress_on": status, "api_visibility": "private", **MODEL}
-        for begun in (button.click, *examples):
-            self.runs.append(started := begun(plainly(run), given, outputs, **how))
-            _hide_when_over(started, cancel)
-        cancel.click(stop, None, [player, status, cancel], queue=False, **PRIVATE)
+        given = [audio, voice, target, shortcut, with_transcript]
+        self.on_run((button.click, *examples), source, run, given, outputs, cancel, show_progress_on=status)
+        quiet = "Cancelled. What is done is put together."
+        cancel.click(lambda: (SILENCE, say(quiet)), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_of_files(self) -> None:
         files = gr.File(label=t("Sound or video files"), file_count="multiple", file_types=["audio", "video"], height=140)
@@ -675,7 +707,7 @@ class Page:
         voice = self.voice()
         with gr.Row():
             button = gr.Button(t("Translate and speak all"), variant="primary", interactive=False)
-            cancel = gr.Button(t("Cancel"), variant="stop", visible=False)
+            cancel = self.cancel_button("files", files)
         status = gr.Markdown(elem_id="status-files", min_height=50)
         results = gr.File(label=t("Files"), file_count="multiple", interactive=False, visible=False, elem_id="files-files")
         ready = "(files) => ({interactive: Boolean(files?.length), __type__: 'update'})"
@@ -684,44 +716,68 @@ class Page:
         def run(
             paths: list[str], voice: str | None, target: str, shortcut: bool, request: gr.Request, progress: gr.Progress = gr.Progress()
         ) -> Iterator[tuple[Any, ...]]:
-            visitor, cancelled = self.visitor(request), threading.Event()
-            visitor.streams["files"] = cancelled
+            visitor, names = self.visitor(request), Counter[str]()
             lines: list[str] = []
             written: list[str] = []
-            names = Counter[str]()
-            yield "", gr.update(visible=False, value=None), gr.Button(visible=True)
-            for path in paths:
-                if cancelled.is_set():
-                    lines.append(say("Cancelled."))
-                    break
-                cascade, name, ended = None, Path(path).name, ""
-                try:
-                    for cascade in self.cascade(path, voice, target, shortcut, request, progress, cancelled.is_set):
-                        yield listed([*lines, f"{name}: {report(cascade)}"]), gr.skip(), gr.skip()
-                except ValueError as error:  # written to be read; the others go on
-                    ended = say(str(error))
-                if cascade is not None:
-                    files, full = _saved(cascade, visitor, results.GRADIO_CACHE, commandline.unique_name(path, names))
-                    written += files
-                    ended = f"{ended} {report(cascade)} {full}"
-                lines.append(f"{name}: {ended}")
-                yield listed(lines), gr.update(visible=bool(written), value=written), gr.skip()
+            with visitor.cancellable("files") as run:
+                yield "", gr.update(visible=False, value=None)
+                for path in paths:
+                    if run.is_set():
+                        lines.append(say("Cancelled."))
+                        break
+                    cascade, name, ended = None, Path(path).name, ""
+                    try:
+                        for cascade in self.cascade(path, voice, target, shortcut, request, progress, run.is_set):
+                            yield listed([*lines, f"{name}: {report(cascade)}"]), gr.skip()
+                    except ValueError as error:  # written to be read; the others go on
+                        ended = say(str(error))
+                    if cascade is not None:
+                        files, full = _saved(cascade, visitor, results.GRADIO_CACHE, commandline.unique_name(path, names))
+                        written += files
+                        ended = f"{ended} {report(cascade)} {full}"
+                    lines.append(ended if ended.startswith(name) else f"{name}: {ended}")
+                    if not visitor.is_current("files", run):
+                        return
+                    yield listed(lines), gr.update(visible=bool(written), value=written)
+                yield listed(lines), gr.skip()
 
-        def stop(request: gr.Request) -> Any:
-            self.cancel("files", request)
-            return gr.Button(visible=False)
-
-        inputs, outputs = [files, voice, target, shortcut], [status, results, cancel]
-        self.runs.append(started := button.click(plainly(run), inputs, outputs, show_progress_on=status, api_visibility="private", **MODEL))
-        _hide_when_over(started, cancel)
-        cancel.click(stop, None, cancel, queue=False, **PRIVATE)
-
-    def cancel(self, name: str, request: gr.Request) -> None:
-        cancelled = self.visitor(request).streams.get(name)
-        if cancelled is not None:
-            cancelled.set()
+        inputs, outputs = [files, voice, target, shortcut], [status, results]
+        self.on_run((button.click,), "files", run, inputs, outputs, cancel, show_progress_on=status)
 
     # Parts that several tabs have.
+
+    def cancel_button(self, name: str, given: gr.Audio | gr.File) -> gr.Button:
+        """Seen while what has this name runs, for `on_run`. To take away what it works on cancels it, too."""
+
+        def cancel(request: gr.Request) -> None:
+            self.visitor(request).cancel(name)
+
+        button = gr.Button(t("Cancel"), variant="stop", visible=False)
+        for cancelled in (button.click, given.clear):
+            cancelled(cancel, None, None, queue=False, **PRIVATE)
+        return button
+
+    def on_run(
+        self,
+        events: Sequence[Callable[..., Dependency]],
+        name: str,
+        run: Callable[..., Iterator[Any]],
+        inputs: list[Any],
+        outputs: list[Any],
+        cancel: gr.Button,
+        **how: Any,
+    ) -> None:
+        """What begins a run. One that begins before the last has ended takes its place; Cancel is seen meanwhile."""
+
+        def cancel_shown(request: gr.Request) -> gr.Button:
+            return gr.Button(visible=name in self.visitor(request).runs)
+
+        for begun in events:
+            begun(lambda: gr.Button(visible=True), None, cancel, queue=False, **PRIVATE)
+            how |= {"trigger_mode": "multiple", "api_visibility": "private", **MODEL}
+            self.runs.append(started := begun(plainly(run), inputs, outputs, **how))
+            for ended in (started.success, started.failure):
+                ended(cancel_shown, None, cancel, queue=False, **PRIVATE)
 
     def text(self, name: str, label: str, **how: Any) -> gr.Textbox:
         """What was understood; a reload does not lose it."""
@@ -803,9 +859,22 @@ def _sound_in(file: Path) -> Callable[[], str]:
     return sound
 
 
-def _hide_when_over(started: Dependency, cancel: gr.Button) -> None:
-    for ended in (started.success, started.failure):
-        ended(lambda: gr.Button(visible=False), None, cancel, queue=False, **PRIVATE)
+def _so_far(windows: Iterator[Decoded], seconds: float, progress: gr.Progress, doing: str) -> Iterator[Decoded]:
+    """Everything up to each window.
+
+    Raises:
+        NoSpeechError: nobody spoke in any of them.
+    """
+    import decoding
+
+    done: list[Decoded] = []
+    progress(0, desc=say(doing))
+    for window in windows:
+        done.append(window)
+        progress(min(1.0, window.end / seconds), desc=say(doing))
+        yield decoding.joined(done)
+    if not decoding.joined(done).text:
+        raise NoSpeechError
 
 
 def _stopped() -> tuple[type[Exception], ...]:

@@ -16,10 +16,10 @@ decode would hold Gradio's event loop, and with it every visitor, until it ends.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,7 +55,10 @@ def transcribe(audio: Audio | None, language: str | None = None, settings: Setti
         CheckpointError: the weights cannot be had.
     """
     waveform = load_audio(audio, settings.max_seconds)
-    text = decoded(waveform, language, settings, n_beams=N_BEAMS).text
+    import_frameworks()
+    import decoding  # imports torch: seconds that an app which only starts up need not wait for
+
+    text = decoding.joined(windows(waveform, language, settings, n_beams=N_BEAMS)).text
     if not text:
         raise NoSpeechError
     return text
@@ -63,10 +66,13 @@ def transcribe(audio: Audio | None, language: str | None = None, settings: Setti
 
 def decode(waveform: np.ndarray, language: str | None, settings: Settings) -> str:
     """The text of a waveform, "" where nobody speaks."""
-    return decoded(waveform, language, settings).text
+    import_frameworks()
+    import decoding
+
+    return decoding.joined(windows(waveform, language, settings)).text
 
 
-def decoded(
+def windows(
     waveform: np.ndarray,
     language: str | None,
     settings: Settings,
@@ -74,19 +80,22 @@ def decoded(
     word_times: bool = False,
     n_beams: int = 1,
     stopped: Callable[[], bool] = lambda: False,
-) -> Decoded:
-    """Text, and when each word was said where that is asked for. A recording is worth `N_BEAMS`; a stream has not the time.
+) -> Iterator[Decoded]:
+    """Text window by window, and when each word was said where that is asked for.
+
+    Args:
+        n_beams: a recording is worth `N_BEAMS`; a stream has not the time.
 
     Raises:
         decoding.Stopped: `stopped`, which is asked at every step, said so.
     """
     import_frameworks()
-    import decoding  # imports torch: seconds that an app which only starts up need not wait for
+    import decoding
 
     whisper = load_whisper(settings.asr_checkpoint, settings)
-    return decoding.decode(
-        whisper, waveform, language=language, engine=settings.engine, word_times=word_times, n_beams=n_beams, stopped=stopped
-    )
+    how: dict[str, Any] = {"language": language, "word_times": word_times, "n_beams": n_beams, "engine": settings.engine}
+    at_once = 1 if n_beams > 1 else decoding.WINDOWS_AT_ONCE  # hypotheses of one window go together, and nothing else
+    return decoding.decode_windows(whisper, waveform, windows_at_once=at_once, stopped=stopped, **how)
 
 
 @dataclass(frozen=True, eq=False)

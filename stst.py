@@ -104,23 +104,21 @@ class Cascade:
         return sum(self.seconds.values()) / max(self.heard_seconds, 0.01)
 
 
-def translate(audio: Audio | None, settings: Settings = Settings(), stopped: Callable[[], bool] = lambda: False) -> str:
+def translate(audio: Audio | None, settings: Settings = Settings()) -> str:
     """Speech in any of Whisper's languages -> English text, to its end however long it is.
 
     Args:
         audio: a path, or `(sampling_rate, pcm)`.
-        stopped: asked at every step of a decode; once it says so, that ends.
 
     Raises:
         AudioError: the audio cannot be used, or nobody speaks in it.
         CheckpointError: the weights cannot be had, or cannot translate.
-        decoding.Stopped: `stopped` said so.
     """
     import_frameworks()
     import decoding  # imports torch: seconds that an app which only starts up need not wait for
 
     waveform = load_audio(audio, settings.max_seconds)
-    text = decoding.joined(_translated(load_translator(settings), waveform, settings, stopped)).text
+    text = decoding.joined(translate_windows(waveform, settings)).text
     if not text:
         raise NoSpeechError
     return text
@@ -197,7 +195,7 @@ def stream(
     words: list[Timed] = []  # of a sentence that has not ended yet
     try:
         if into == "en":
-            windows = _translated(whisper, waveform, settings, stopped)
+            windows = translate_windows(waveform, settings, stopped)
         else:
             windows = _windows(whisper, waveform, settings, stopped, task="transcribe", language=into if shortcut else None)
         begin = 0.0
@@ -271,9 +269,9 @@ def check_translates(source: Source, into: str = "en") -> None:
         )
 
 
-def _translated(
-    whisper: Whisper, waveform: np.ndarray, settings: Settings, stopped: Callable[[], bool] = lambda: False
-) -> Iterator[Decoded]:
+def translate_windows(waveform: np.ndarray, settings: Settings, stopped: Callable[[], bool] = lambda: False) -> Iterator[Decoded]:
+    """`translate`, window by window. `stopped` is asked at every step of a decode; once it says so, `decoding.Stopped` is raised."""
+    whisper = load_translator(settings)
     return _windows(whisper, waveform, settings, stopped, task="translate", max_new_tokens=MAX_NEW_TOKENS, n_beams=N_BEAMS)
 
 

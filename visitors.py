@@ -131,6 +131,7 @@ class Visitor:
     """One browser tab's, or one API client's, streams by name, and the files made for it."""
 
     streams: dict[str, Any] = field(default_factory=dict)
+    runs: dict[str, threading.Event] = field(default_factory=dict)  # what is under way by name; set once nobody wants it any more
     takes: dict[str, int] = field(default_factory=dict)  # which recording of the page each stream is
     factors: dict[str, float] = field(default_factory=dict)  # of the last run of each model: s of computing per s of audio
     changing: threading.Lock = field(default_factory=threading.Lock)  # held for an assignment
@@ -156,6 +157,29 @@ class Visitor:
         finally:
             with self.changing:
                 self.n_running -= 1
+
+    @contextmanager
+    def cancellable(self, name: str) -> Iterator[threading.Event]:
+        """A run by name, while it lasts. A second of this name takes its place: the first is cancelled, and no longer `is_current`."""
+        mine = threading.Event()
+        with self.changing:
+            if name in self.runs:
+                self.runs[name].set()
+            self.runs[name] = mine
+        try:
+            yield mine
+        finally:
+            with self.changing:
+                if self.runs.get(name) is mine:
+                    del self.runs[name]
+
+    def is_current(self, name: str, run: threading.Event) -> bool:
+        return self.runs.get(name) is run
+
+    def cancel(self, name: str) -> None:
+        with self.changing:
+            if name in self.runs:
+                self.runs[name].set()
 
     def begin(self, name: str, stream: Stream, sent: Sent = None) -> None:
         """A new recording takes the place of the last one."""
@@ -211,6 +235,8 @@ class Visitor:
         return path
 
     def free(self) -> None:
+        for name in tuple(self.runs):
+            self.cancel(name)
         self.streams.clear()
         if self._folder is not None:
             self._folder.cleanup()
