@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import captions as live
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
-from decoding import Decoded, Word
+from decoding import Decoded, Options, Task, Word
 from tests.measures import word_error_rate
 from tests.sounds import CLIPS, QUICK_BROWN_FOX
 
@@ -177,6 +177,129 @@ def test_the_language_is_detected_and_kept_and_may_be_translated() -> None:
     *_, translated = stream(italian, task="translate", language="it")
     assert translated.committed
     assert translated.committed != last.committed
+
+
+# --- what the decoder is told, and what becomes of its answer -----------------------------------------------------
+
+
+def word(number: int, start: float = 0.0, end: float = 0.0, text: str = "") -> Word:
+    return Word(text or f" w{number}", start, end, 1.0, (number,))
+
+
+def answer(patch: pytest.MonkeyPatch, *answers: Decoded) -> list[tuple[object, np.ndarray, Options, dict[str, object]]]:
+    """A decoder that gives these answers in turn; what it was called with."""
+    calls: list[tuple[object, np.ndarray, Options, dict[str, object]]] = []
+
+    def decode(whisper: object, waveform: np.ndarray, options: Options, **changes: object) -> Decoded:
+        calls.append((whisper, waveform, options, changes))
+        return answers[len(calls) - 1]
+
+    patch.setattr(live, "decode", decode)
+    patch.setattr(live, "load_whisper", lambda name, settings: (name, settings))
+    return calls
+
+
+@pytest.mark.parametrize(("task", "checkpoint"), [("transcribe", "openai/whisper-base.en"), ("translate", "openai/whisper-base")])
+def test_the_decoder_is_told_what_is_committed(monkeypatch: pytest.MonkeyPatch, task: Task, checkpoint: str) -> None:
+    calls = answer(monkeypatch, Decoded("", words=(word(98), word(99), word(100, 1.0, 1.5))))
+    before = live.Captions(
+        task=task, language="it", words=tuple(word(number) for number in range(100)), n_words_in_window=2, window_start=SAMPLING_RATE
+    )
+    decoded = live._decode_window(before, np.zeros(10), Settings(), temperatures=(0.0,))
+    [(whisper, waveform, options, changes)] = calls
+    assert whisper == (checkpoint, Settings())
+    assert len(waveform) == 10
+    assert (options.task, options.language, options.word_times, options.prefix) == (task, "it", True, (98, 99))
+    assert options.context == tuple(range(98 - live.CONTEXT_TOKENS, 98))
+    assert changes == {"temperatures": (0.0,)}
+    assert decoded.words == (word(100, 2.0, 2.5),), "times are since the recording began, and the prefix is not heard again"
+
+
+def test_a_word_never_begins_before_the_last_committed_one_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, Decoded("", words=(word(1), word(2, 0.2, 0.4), word(3, 0.4, 0.9))))
+    before = live.Captions(words=(word(1, 0.0, 0.6),), n_words_in_window=1)
+    assert live._decode_window(before, np.zeros(10), Settings()).words == (word(2, 0.6, 0.6), word(3, 0.6, 0.9))
+    answer(monkeypatch, Decoded("", words=(word(1, 0.2, 0.4),)))
+    assert live._decode_window(live.Captions(), np.zeros(10), Settings()).words == (word(1, 0.2, 0.4),)
+
+
+def test_what_is_not_heard_after_a_pause_is_decoded_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    committed = (word(1, 1.0, 1.5), word(2, 1.5, 2.0))
+    calls = answer(monkeypatch, Decoded("", words=committed), Decoded("", words=(word(3, 0.5, 1.0),)))
+    before = live.Captions(words=committed, n_words_in_window=2, window_start=SAMPLING_RATE, n_committed=3 * SAMPLING_RATE)
+    after, decoded = live._decode(before, np.arange(4.0 * SAMPLING_RATE), Settings(), temperatures=(0.0,))
+    assert [(len(waveform), waveform[0], options.prefix) for _, waveform, options, _ in calls] == [
+        (4 * SAMPLING_RATE, 0.0, (1, 2)),
+        (2 * SAMPLING_RATE, 2.0 * SAMPLING_RATE, ()),
+    ]
+    assert all(changes == {"temperatures": (0.0,)} for *_, changes in calls)
+    assert (after.window_start, after.n_words_in_window, after.hypothesis) == (3 * SAMPLING_RATE, 0, ())
+    assert decoded.words == (word(3, 3.5, 4.0),)
+
+
+@pytest.mark.parametrize("n_committed", [0, SAMPLING_RATE])
+def test_what_is_heard_at_once_is_decoded_once(monkeypatch: pytest.MonkeyPatch, n_committed: int) -> None:
+    """Nor is there anything to try again where nothing is committed."""
+    words = (word(1, 0.5, 1.0),) if n_committed else ()
+    calls = answer(monkeypatch, Decoded("", words=words))
+    live._decode(live.Captions(n_committed=n_committed), np.zeros(4 * SAMPLING_RATE), Settings())
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "chosen", "kept"),
+    [(3.9, 1, None, None), (4.0, 1, None, "it"), (9.0, 0, None, None), (9.0, 1, "fr", "fr")],
+)
+def test_a_language_is_kept_once_enough_of_it_was_heard(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, words: int, chosen: str | None, kept: str | None
+) -> None:
+    answer(monkeypatch, Decoded("", language="it", words=(word(1, 0.5, 1.0),) * words))
+    before = live.Captions(language=chosen, n_speech=round(seconds * SAMPLING_RATE))
+    after, _ = live._decode(before, np.zeros(SAMPLING_RATE), Settings())
+    assert (after.heard_language, after.language) == ("it", kept)
+
+
+def cut_at(words: list[Word], n_heard: float = 13.0, **more: int) -> live.Captions:
+    return live._cut(live.Captions(words=tuple(words), n_words_in_window=len(words), n_heard=round(n_heard * SAMPLING_RATE), **more))
+
+
+def test_a_window_is_cut_after_a_sentence_or_else_at_the_longest_gap_in_its_second_half() -> None:
+    words = [word(number, number, number + 0.5) for number in range(10)]  # a second each; 9 s is the latest place to cut
+    words[2] = word(2, 2.0, 2.1)  # the longest gap, but in the first half
+    words[7] = word(7, 7.0, 7.2)
+    assert (cut_at(words).window_start, cut_at(words).n_words_in_window) == (8 * SAMPLING_RATE, 2)
+    for mark in ".?!。？！":
+        words[5] = word(5, 5.0, 5.5, f" w5{mark} ")
+        assert (cut_at(words).window_start, cut_at(words).n_words_in_window) == (6 * SAMPLING_RATE, 4), mark
+    assert cut_at(words, n_speech=10**9).n_speech == 7 * SAMPLING_RATE
+    assert cut_at(words, n_speech=5).n_speech == 5
+
+
+def test_the_first_word_of_a_window_is_no_place_to_cut_and_the_last_is_one() -> None:
+    words = [word(0, 0.0, 0.5), word(1, 9.0, 9.5)]
+    assert (cut_at(words).window_start, cut_at(words).n_words_in_window) == (9 * SAMPLING_RATE, 1)
+    assert cut_at(words[:1]).window_start == 9 * SAMPLING_RATE, "only what came last is kept where there is none"
+    assert cut_at(words[:1]).n_words_in_window == 0
+
+
+# --- subtitles ----------------------------------------------------------------------------------------------------
+
+
+def test_cues_end_where_they_are_full_or_somebody_pauses_or_ends_a_sentence() -> None:
+    assert live.cues([word(1, 0.0, 1.0, " a" * 41), word(2, 1.0, 2.0, " b")]) == [(0.0, 2.0, ("a " * 41 + "b"))]
+    assert len(live.cues([word(1, 0.0, 1.0, " a" * 41), word(2, 1.0, 2.0, " bc")])) == 2, "84 characters are two full lines"
+    assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.0, 7.0)])) == 1
+    assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.0, 7.1)])) == 2, "six seconds"
+    assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.75, 3.0)])) == 1
+    assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.85, 3.0)])) == 2, "a pause"
+    for mark in ".?!。？！":
+        assert len(live.cues([word(1, 0.0, 1.0, f" a{mark}"), word(2, 1.0, 2.0)])) == 2, mark
+    assert live.cues([word(1, 3.0, 3.0, " x")]) == [(3.0, 3.1, "x")], "a player shows nothing that takes no time"
+
+
+def test_markup_in_subtitles_is_text() -> None:
+    assert "\na &amp; &lt;b> c\n" in live.to_vtt([word(1, 0.0, 1.0, " a & <b> c")])
+    assert "\na & <b> c\n" in live.to_srt([word(1, 0.0, 1.0, " a & <b> c")])
 
 
 def test_subtitles_are_what_players_read() -> None:
