@@ -87,6 +87,7 @@ VOICE_CHOICES = [
 EXAMPLE_WIDTH = 90  # pixels at least; three fit beside each other on a phone
 CSS = """
 #how-it-works :is(td, th) { word-break: normal; overflow-wrap: normal; }  /* Gradio breaks words, even short ones */
+#how-it-works table { display: block; overflow-x: auto; }  /* wider than a phone */
 .dark { --color-accent: var(--primary-500); }  /* the theme has one accent for both, and on black the darker one is too dark */
 """
 # Gradio's own colours have too little contrast for many: 1.9 for what is grey, 2.8 for what is orange, where 4.5 is enough.
@@ -551,12 +552,12 @@ class Page:
                 return gr.skip(), say(str(error)), gr.Timer(active=False), gr.Timer(active=False)
             if stream is None or stream is before or stream.is_over:
                 return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-            return captions_html(stream), captions_status(stream), gr.skip(), gr.skip()
+            return captions_html(stream), captions_status(stream, self.settings), gr.skip(), gr.skip()
 
         def tell(request: gr.Request) -> Any:
             """The line under the captions: while a decode waits for its turn, and once more after the end."""
             stream = self.visitor(request).streams.get("captions")
-            return gr.skip() if stream is None or (stream.is_over and not stream.captions.words) else captions_status(stream)
+            return gr.skip() if stream is None or (stream.is_over and not stream.captions.words) else captions_status(stream, self.settings)
 
         def finish(sent: Sent, request: gr.Request) -> list[Any]:
             import captions
@@ -572,7 +573,7 @@ class Page:
                 visitor.write(srt.GRADIO_CACHE, "captions.srt", captions.to_srt(words)),
                 visitor.write(vtt.GRADIO_CACHE, "captions.vtt", captions.to_vtt(words)),
             ]
-            return shown(stream.captions.committed, captions_status(stream), written)
+            return shown(stream.captions.committed, captions_status(stream, self.settings), written)
 
         def shown(said: str, told: str, written: Sequence[Path | None] = (), live: bool = False) -> list[Any]:
             """All that is on the tab: while one speaks the captions, after Stop the whole text and its files."""
@@ -654,7 +655,7 @@ class Page:
         examples = self.example_buttons(audio, foreign=True) if source == "upload" else []
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
         status = gr.Markdown(elem_id=f"status-{source}", min_height=50)
-        text = self.text(source, "Translation", lines=3, max_lines=15)
+        text = self.text(source, "Translation, with its times in the recording", lines=3, max_lines=15)
         transcript = gr.Textbox(label=t("What was said"), lines=3, max_lines=15, visible=False, elem_id=f"transcript-{source}")
         speech, segments = self.playable(source, "Translated speech")
         files = gr.File(label=t("Files"), file_count="multiple", interactive=False, visible=False, elem_id=f"files-{source}")
@@ -680,7 +681,7 @@ class Page:
                             piece = as_piece(n_played, cascade)
                             n_played += 1
                         said = gr.update(value=with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
-                        yield [piece, report(cascade), with_times(cascade.sentences), said, *[gr.skip()] * 3]
+                        yield [piece, report(cascade, is_over=False), with_times(cascade.sentences), said, *[gr.skip()] * 3]
                 except LimitError as error:  # what is done until then is put together all the same
                     ended = say(str(error))
                 if not visitor.is_current(source, run):
@@ -728,7 +729,7 @@ class Page:
                     cascade, name, ended = None, Path(path).name, ""
                     try:
                         for cascade in self.cascade(path, voice, target, shortcut, request, progress, run.is_set):
-                            yield listed([*lines, f"{name}: {report(cascade)}"]), gr.skip()
+                            yield listed([*lines, f"{name}: {report(cascade, is_over=False)}"]), gr.skip()
                     except ValueError as error:  # written to be read; the others go on
                         ended = say(str(error))
                     if cascade is not None:

@@ -152,7 +152,7 @@ def _decode_window(captions: Captions, waveform: np.ndarray, settings: Settings,
     n_before = len(captions.words) - captions.n_words_in_window
     prefix = _tokens(captions.words[n_before:])
     decoded = decode(
-        load_whisper(_checkpoint(captions, settings), settings),
+        load_whisper(settings.whisper_for(captions.task), settings),
         waveform,
         Options(
             task=captions.task,
@@ -170,10 +170,6 @@ def _decode_window(captions: Captions, waveform: np.ndarray, settings: Settings,
     committed = captions.words[-1].end if captions.words else 0.0  # as an earlier decode timed it
     timed = (replace(word, start=max(committed, start + word.start), end=max(committed, start + word.end)) for word in new)
     return replace(decoded, words=tuple(timed))
-
-
-def _checkpoint(captions: Captions, settings: Settings) -> str:
-    return settings.translation_checkpoint if captions.task == "translate" else settings.asr_checkpoint
 
 
 def _tokens(words: Iterable[Word]) -> tuple[int, ...]:

@@ -75,6 +75,8 @@ with contextlib.suppress(OSError, AttributeError):  # another C library
     _libc.mallopt(-8, 2)  # M_ARENA_MAX: each thread's own would keep what a visitor's blocks left in it
 
 INSTALL_EMBEDDED = "pip install -r requirements-embedded.txt"
+TAKE_EMBEDDED = f"take what is embedded: {INSTALL_EMBEDDED}"
+CHOOSE_EMBEDDED = "choose the embedded voice."
 
 # The revisions at which the tutorials' checkpoints were looked at; any other checkpoint is taken at its newest.
 PINNED_REVISIONS = {
@@ -143,6 +145,10 @@ class Settings:
     max_visitors: int = 60  # who have said something and are still here
     max_runs: int = 3  # of one visitor at once
     max_run_minutes: float = 30.0  # after which a run is ended
+
+    def whisper_for(self, task: str) -> str:
+        """The checkpoint of "transcribe" or "translate"."""
+        return self.translation_checkpoint if task == "translate" else self.asr_checkpoint
 
     @property
     def max_seconds(self) -> float:
@@ -332,8 +338,8 @@ def _download_bar(name: str, report: Report) -> type:
     return DownloadBar
 
 
-def _find(name: str, files: tuple[str, ...], stand_in: str | None, repo_type: str = "model") -> Source:
-    """Steps 1, 3, 4 and 5 of the order above."""
+def _find(name: str, files: tuple[str, ...], stand_in: str | None, repo_type: str = "model", instead: str = "") -> Source:
+    """Steps 1, 3, 4 and 5 of the order above. `instead`: what else whoever cannot have it could do."""
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError, HFValidationError
 
@@ -357,10 +363,15 @@ def _find(name: str, files: tuple[str, ...], stand_in: str | None, repo_type: st
         return Source(wanted=name, found=name, kind="hub")
     if folder and any(file.suffix in (".safetensors", ".bin", ".parquet") for file in folder.rglob("*")):
         return Source(wanted=name, found=name, kind="hub", folder=folder)
+    if stand_in is None and instead:
+        raise CheckpointError(
+            f"{name} is neither on this disk nor, with the Hugging Face Hub out of reach, to be had. "
+            f"Connect to the internet once, name a local folder, or {instead}"
+        )
     if stand_in is None:
         raise CheckpointError(
             f"{name} is neither on this disk nor, with the Hugging Face Hub out of reach, to be had. "
-            f"Connect to the internet once, name a local folder, or take what is embedded: {INSTALL_EMBEDDED}"
+            "Connect to the internet once, or name a local folder."
         )
     return Source(wanted=name, found=stand_in, kind="embedded")
 
@@ -395,7 +406,7 @@ def find_whisper(name: str) -> Source:
     embedded = all(importlib.util.find_spec(package) for package, _ in EMBEDDED_WHISPER_FILES)
     if embedded and name == EMBEDDED_WHISPER:
         return Source(wanted=name, found=name, kind="embedded")
-    return _find(name, MODEL_FILES, EMBEDDED_WHISPER if embedded else None)
+    return _find(name, MODEL_FILES, EMBEDDED_WHISPER if embedded else None, instead=TAKE_EMBEDDED)
 
 
 def is_multilingual(source: Source) -> bool:
@@ -634,10 +645,10 @@ def find_voice(settings: Settings) -> Source:
         CheckpointError: neither SpeechT5 nor the embedded voice can be had.
     """
     stand_in = EMBEDDED_VOICE if importlib.util.find_spec("hibari") else None
-    source = _find(settings.tts_checkpoint, SPEECHT5_FILES, stand_in)
+    source = _find(settings.tts_checkpoint, SPEECHT5_FILES, stand_in, instead=TAKE_EMBEDDED)
     parts = (
-        _find(settings.vocoder_checkpoint, SPEECHT5_FILES, stand_in),
-        _find(settings.x_vectors, X_VECTOR_FILES, stand_in, "dataset"),
+        _find(settings.vocoder_checkpoint, SPEECHT5_FILES, stand_in, instead=TAKE_EMBEDDED),
+        _find(settings.x_vectors, X_VECTOR_FILES, stand_in, "dataset", TAKE_EMBEDDED),
     )
     if any(part.is_stand_in for part in parts):
         return Source(wanted=settings.tts_checkpoint, found=EMBEDDED_VOICE, kind="embedded")
@@ -656,9 +667,9 @@ def load_speecht5(settings: Settings, report: Report | None = None) -> SpeechT5:
         import_frameworks()
         from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5Processor
 
-        source = _find(settings.tts_checkpoint, SPEECHT5_FILES, None)
+        source = _find(settings.tts_checkpoint, SPEECHT5_FILES, None, instead=CHOOSE_EMBEDDED)
         folder = _folder(source, SPEECHT5_FILES, report)
-        vocoder = _folder(_find(settings.vocoder_checkpoint, SPEECHT5_FILES, None), SPEECHT5_FILES, report)
+        vocoder = _folder(_find(settings.vocoder_checkpoint, SPEECHT5_FILES, None, instead=CHOOSE_EMBEDDED), SPEECHT5_FILES, report)
         return SpeechT5(
             source,
             SpeechT5Processor.from_pretrained(folder),
@@ -688,7 +699,7 @@ def load_x_vector(settings: Settings, speaker: str | None = None, report: Report
         import torch
         from datasets import load_dataset
 
-        folder = _folder(_find(settings.x_vectors, X_VECTOR_FILES, None, "dataset"), X_VECTOR_FILES, report, "dataset")
+        folder = _folder(_find(settings.x_vectors, X_VECTOR_FILES, None, "dataset", CHOOSE_EMBEDDED), X_VECTOR_FILES, report, "dataset")
         files = sorted(str(file) for file in folder.rglob("*.parquet"))
         embeddings_dataset = load_dataset("parquet", data_files={"validation": files}, split="validation")
         row = settings.x_vector_index

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import functools
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
+
+# Said once, in every log, of what _fbgemm_int8 rests on: that it will go. Then it is None that is tried, and float32 taken.
+warnings.filterwarnings("ignore", message="torch.quantize_per_tensor", category=UserWarning)
 
 Linear = Callable[[Tensor], Tensor]
 

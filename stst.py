@@ -36,6 +36,8 @@ from checkpoints import (
     is_multilingual,
     language_code,
     language_name,
+    load_mms_voice,
+    load_text_translator,
     load_whisper,
     translates,
 )
@@ -177,6 +179,10 @@ def stream(
     whisper = load_translator(settings, into)
     if into == "en":
         voice = voice or default_voice(settings)
+    else:  # what cannot be had is told before anything is listened to
+        load_mms_voice(into, settings)
+    if by_text:
+        load_text_translator(settings)
     cascade = Cascade(len(waveform) / SAMPLING_RATE)
     spent: dict[Stage, float] = {}
 

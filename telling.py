@@ -156,7 +156,7 @@ def captions_html(stream: Captioned) -> str:
     return sentences + partial
 
 
-def captions_status(stream: Captioned) -> str:
+def captions_status(stream: Captioned, settings: Settings) -> str:
     """How far the captions are, in one line."""
     heard, decoded = len(stream.recording) / SAMPLING_RATE, stream.n_decoded / SAMPLING_RATE
     behind, captions = heard - decoded, stream.captions
@@ -170,10 +170,10 @@ def captions_status(stream: Captioned) -> str:
         parts.append(f"Language heard: {language_name(captions.heard_language)}.")
     if stream.recording.is_full:
         parts.append("Too much waits to be decoded, and no more is recorded: press Stop.")
-    elif captions is None and behind > LOADING_SECONDS:
+    elif behind > LOADING_SECONDS and checkpoints.loaded_whisper(settings.whisper_for(stream.task), settings) is None:
         parts.append("The model is being loaded; what you say is kept.")
     elif behind > BUSY_SECONDS and not stream.is_over:
-        parts.append("Many people are speaking at once, or this machine is busy: the words come later, none is lost.")
+        parts.append("This machine is busy: the words come later, none is lost.")
     return " ".join(say(part) for part in parts)
 
 
@@ -191,12 +191,13 @@ def with_times(parts: Sequence[stst.Sentence | stst.Timed]) -> str:
     return "\n".join(f"{clock(part.start)} {part.text.strip()}" for part in parts)
 
 
-def report(cascade: stst.Cascade) -> str:
+def report(cascade: stst.Cascade, is_over: bool = True) -> str:
     """What has been done so far, and how long each stage took, in one line."""
     parts = [f"Language heard: {language_name(cascade.language)}."] if cascade.language else []
     parts.append(f"{cascade.heard_seconds:.0f} of {cascade.audio_seconds:.0f} s.")
     parts += [f"{stage.title()}: {seconds:.1f} s." for stage, seconds in cascade.seconds.items()]
-    parts += _last_run(cascade.real_time_factor if cascade.heard_seconds else None)
+    if is_over:
+        parts += _last_run(cascade.real_time_factor if cascade.heard_seconds else None)
     return " ".join(say(part) for part in parts)
 
 

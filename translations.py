@@ -37,7 +37,7 @@ CHINESE = {
     "Transcription": "转写文字",
     "Captions": "字幕",
     "English": "英文",
-    "Translation": "译文",
+    "Translation, with its times in the recording": "译文（时间为录音中的位置）",
     "What was said": "原话",
     "Text": "文字",
     "Translated speech": "译文语音",
@@ -95,9 +95,7 @@ CHINESE = {
     "Language heard: {}.": "听到的语言：{}。",
     "Too much waits to be decoded, and no more is recorded: press Stop.": "等待解码的内容太多，已停止录音：请点击停止。",
     "The model is being loaded; what you say is kept.": "正在加载模型；您说的话会保留。",
-    "Many people are speaking at once, or this machine is busy: the words come later, none is lost.": (
-        "同时说话的人很多，或机器繁忙：文字会晚些出现，但不会丢失。"
-    ),
+    "This machine is busy: the words come later, none is lost.": ("同时说话的人很多，或机器繁忙：文字会晚些出现，但不会丢失。"),
     "The recording is full ({} minutes): press Stop.": "录音已满（{} 分钟）：请点击停止。",
     "Heard {} s. Decoded {} s so far, {} times what was said: each step starts again at the beginning.": (
         "已听 {} 秒。至今共解码 {} 秒，是所说内容的 {} 倍：每一步都从头开始。"
@@ -122,7 +120,12 @@ CHINESE = {
     "Computes on {}, encoder {}, decoder {}.": "运行于 {}，编码器 {}，解码器 {}。",
     "Computes on {}, {}.": "运行于 {}，{}。",
     "{} is neither on this disk nor, with the Hugging Face Hub out of reach, to be had. Connect to the internet once, name a local folder, or "
-    "take what is embedded: {}": "本机没有 {}，也无法从 Hugging Face Hub 获取。请联网一次、指定本地文件夹，或使用内置模型：{}",
+    "{}": "本机没有 {}，也无法从 Hugging Face Hub 获取。请联网一次、指定本地文件夹，或{}",
+    "{} is neither on this disk nor, with the Hugging Face Hub out of reach, to be had. Connect to the internet once, or name a local folder.": (
+        "本机没有 {}，也无法从 Hugging Face Hub 获取。请联网一次，或指定本地文件夹。"
+    ),
+    "take what is embedded: {}": "使用内置模型：{}",
+    "choose the embedded voice.": "选择内置声音。",
     "{} could not be downloaded from the Hugging Face Hub ({}). Check the name and the connection, then try again: what has come is kept.": (
         "无法从 Hugging Face Hub 下载 {}（{}）。请检查名称和网络后重试：已下载的部分会保留。"
     ),

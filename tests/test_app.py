@@ -19,6 +19,7 @@ from gradio_client.exceptions import AppError
 
 import app
 import captions
+import checkpoints
 import commandline
 import telling
 import visitors
@@ -280,15 +281,18 @@ def test_the_page_is_sent_the_end_of_a_long_talk_and_not_all_of_it() -> None:
 
 
 def test_captions_say_how_far_behind_they_are_and_why() -> None:
+    settings = Settings(asr_checkpoint="openai/whisper-base")
+    checkpoints.load_whisper(settings.asr_checkpoint, settings)
     stream = captioned(" Hello.", heard_language="en", speech_end=16000, n_heard=16000)
     stream.recording.append(SAMPLING_RATE, np.zeros(3 * SAMPLING_RATE, np.float32))
-    told = telling.captions_status(stream)
+    told = telling.captions_status(stream, settings)
     assert told == "2.0 s behind: 3.0 s received, 1.0 s decoded. Language heard: English."
     stream.recording.append(SAMPLING_RATE, np.zeros(5 * SAMPLING_RATE, np.float32))
-    assert "Many people are speaking at once" in telling.captions_status(stream)
+    assert "This machine is busy" in telling.captions_status(stream, settings)
     silent = captioned(n_heard=16000, window_start=16000, speech_end=0)
-    assert "No speech is heard." in telling.captions_status(silent)
-    assert "loaded" in telling.captions_status(dataclasses.replace(stream, captions=None))
+    assert "No speech is heard." in telling.captions_status(silent, settings)
+    not_loaded = dataclasses.replace(settings, translation_checkpoint="somebody/elses")
+    assert "is being loaded" in telling.captions_status(dataclasses.replace(stream, task="translate"), not_loaded)
 
 
 def test_captions_by_a_checkpoint_that_knows_english_only_do_not_translate(small_english_whisper: str) -> None:

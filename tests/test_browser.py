@@ -246,6 +246,25 @@ def test_a_cancelled_run_stops_and_what_is_done_stays(browse: Browse, long_clip:
         page.screenshot(path=SCREENSHOTS / "speech-to-speech-cancelled.png", full_page=True)
 
 
+def test_another_recording_takes_the_place_of_the_one_that_is_decoded(browse: Browse, long_clip: Path) -> None:
+    with browse(BONJOUR) as page:
+        inputs, cancel = page.locator("input[type=file]"), page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")
+        page.get_by_role("button", name="Upload file").locator("visible=true").first.click()
+        inputs.first.set_input_files(long_clip)
+        press(page, "Transcribe")
+        assert "birch" in shown_text(page, "full"), "what is done is shown before all is"
+        expect(cancel).to_be_visible()
+        page.get_by_label("Clear").locator("visible=true").first.click()
+        expect(cancel).to_have_count(0)
+        inputs.first.set_input_files(QUICK_BROWN_FOX)
+        press(page, "Transcribe")
+        expect(page.locator("#text-full textarea")).to_have_value(re.compile("fox"), timeout=60_000)
+        expect(cancel).to_have_count(0)
+        page.wait_for_timeout(3000)
+        assert word_error_rate(FOX, shown_text(page, "full")) <= 0.12, "the first one does not come after all"
+        expect(page.locator("#segments-full")).to_contain_text("fox")
+
+
 def test_a_stage_that_fails_says_so_and_the_next_run_works(browse: Browse, tmp_path: Path) -> None:
     with browse(BONJOUR) as page:
         upload(page, write(tmp_path / "tone.wav", chirp(3, SAMPLING_RATE), SAMPLING_RATE, "PCM_16"))
