@@ -961,6 +961,7 @@ def main() -> None:
         css=CSS,
         theme=THEME,
         mcp_server=options.mcp,
+        state_session_capacity=settings.max_visitors,  # Gradio keeps half a megabyte of each session's page, and of 10000 unless told
         app_kwargs={"exception_handlers": {OSError: no_room}},
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,

@@ -249,6 +249,7 @@ class Visitors:
     def __init__(self, max_visitors: int = Settings().max_visitors) -> None:
         self.max_visitors = max_visitors
         self._visitors: dict[str, Visitor] = {}
+        self._waiting: threading.Timer | None = None  # until those who left are forgotten
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -282,18 +283,27 @@ class Visitors:
         """The page was closed; a visitor who is not back after a grace is forgotten."""
         visitor = self._visitors.get(session or "")
         if visitor is not None:
-            visitor.left = True
-            timer = threading.Timer(GRACE_SECONDS, self._forget_those_who_left)
-            timer.daemon = True
-            timer.start()
+            visitor.last_seen, visitor.left = time.monotonic(), True
+            with self._lock:
+                self._wait()
 
     def free(self) -> None:
         """Forgets everyone: the app is being stopped."""
         self._free(lambda visitor: True)
 
+    def _wait(self) -> None:
+        """For the end of the first grace: one thread, however many leave at once."""
+        left = [visitor.last_seen for visitor in self._visitors.values() if visitor.left]
+        if left and self._waiting is None:
+            self._waiting = threading.Timer(max(0.0, min(left) + GRACE_SECONDS - time.monotonic()), self._forget_those_who_left)
+            self._waiting.daemon = True
+            self._waiting.start()
+
     def _forget_those_who_left(self) -> None:
         with self._lock:
             self._free(lambda visitor: visitor.left and time.monotonic() - visitor.last_seen >= GRACE_SECONDS)
+            self._waiting = None
+            self._wait()
 
     def _free(self, gone: Callable[[Visitor], bool]) -> None:
         for session in [session for session, visitor in [*self._visitors.items()] if gone(visitor)]:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -192,6 +193,22 @@ def test_a_session_that_never_closes_is_freed_in_the_end(monkeypatch: pytest.Mon
     monkeypatch.setattr(visitors, "IDLE_SECONDS", -1.0)
     everyone.of("new")
     assert len(everyone) == 1
+
+
+def test_many_who_leave_are_waited_for_by_one_thread_and_each_has_their_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitors, "GRACE_SECONDS", 0.5)
+    everyone, n_before = visitors.Visitors(), threading.active_count()
+    for number in range(20):
+        everyone.of(str(number))
+        everyone.leave(str(number))
+    assert threading.active_count() == n_before + 1
+    time.sleep(0.3)
+    everyone.of("late")
+    everyone.leave("late")
+    time.sleep(0.35)
+    assert len(everyone) == 1, "the late one has not had their half second"
+    time.sleep(0.35)
+    assert len(everyone) == 0
 
 
 def test_a_call_without_a_session_is_kept_nowhere() -> None:
