@@ -322,7 +322,7 @@ class Page:
         self.load_whisper(self.settings.translation_checkpoint, progress)
         seconds = len(waveform) / SAMPLING_RATE
         with self.run("translation", request, seconds, cancelled) as run:
-            yield from _so_far(stst.translate_windows(waveform, self.settings, run.is_over), seconds, progress, "Translating")
+            yield from _so_far(stst.translate_windows(waveform, self.settings, stopped=run.is_over), seconds, progress, "Translating")
 
     def synthesise(
         self, text: str, voice: str | None = None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()

@@ -95,7 +95,7 @@ def windows(
     whisper = load_whisper(settings.asr_checkpoint, settings)
     how: dict[str, Any] = {"language": language, "word_times": word_times, "n_beams": n_beams, "engine": settings.engine}
     at_once = 1 if n_beams > 1 else decoding.WINDOWS_AT_ONCE  # hypotheses of one window go together, and nothing else
-    return decoding.decode_windows(whisper, waveform, windows_at_once=at_once, stopped=stopped, **how)
+    yield from decoding.decode_windows(whisper, waveform, windows_at_once=at_once, stopped=stopped, **how)
 
 
 @dataclass(frozen=True, eq=False)

@@ -201,7 +201,7 @@ def stream(
     words: list[Timed] = []  # of a sentence that has not ended yet
     try:
         if into == "en":
-            windows = translate_windows(waveform, settings, stopped)
+            windows = _translated(whisper, waveform, settings, stopped)
         else:
             windows = _windows(whisper, waveform, settings, stopped, task="transcribe", language=into if shortcut else None)
         begin = 0.0
@@ -275,9 +275,12 @@ def check_translates(source: Source, into: str = "en") -> None:
         )
 
 
-def translate_windows(waveform: np.ndarray, settings: Settings, stopped: Callable[[], bool] = lambda: False) -> Iterator[Decoded]:
+def translate_windows(waveform: np.ndarray, settings: Settings, *, stopped: Callable[[], bool] = lambda: False) -> Iterator[Decoded]:
     """`translate`, window by window. `stopped` is asked at every step of a decode; once it says so, `decoding.Stopped` is raised."""
-    whisper = load_translator(settings)
+    yield from _translated(load_translator(settings), waveform, settings, stopped)
+
+
+def _translated(whisper: Whisper, waveform: np.ndarray, settings: Settings, stopped: Callable[[], bool]) -> Iterator[Decoded]:
     return _windows(whisper, waveform, settings, stopped, task="translate", max_new_tokens=MAX_NEW_TOKENS, n_beams=N_BEAMS)
 
 

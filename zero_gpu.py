@@ -10,6 +10,7 @@ Source: https://huggingface.co/docs/hub/spaces-zerogpu
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -23,13 +24,12 @@ import tts
 from checkpoints import Settings
 
 # Seconds that one call may take: what is asked for is kept free for it, so that a caption does not ask for a long file's.
-SECONDS: tuple[tuple[ModuleType, str, int], ...] = (
-    (asr, "decoded", 60),
-    (captions, "update", 15),
-    (stst, "translate", 60),
-    (tts, "synthesise", 60),
+SECONDS: tuple[tuple[ModuleType, str, int], ...] = ((captions, "update", 15), (tts, "synthesise", 60))
+WINDOW_BY_WINDOW: tuple[tuple[ModuleType, str, int], ...] = (
+    (asr, "windows", 60),
+    (stst, "translate_windows", 60),
+    (stst, "stream", 120),
 )
-CASCADE_SECONDS = 120
 
 
 def place(settings: Settings) -> None:
@@ -40,15 +40,19 @@ def place(settings: Settings) -> None:
         checkpoints.load_speecht5(settings)
     else:
         checkpoints.load_embedded_voice()
-    lent = spaces.GPU(duration=CASCADE_SECONDS)(stst.stream)
+    for module, name, seconds in WINDOW_BY_WINDOW:
+        setattr(module, name, _until_stopped(spaces.GPU(duration=seconds)(getattr(module, name))))
+    for module, name, seconds in SECONDS:
+        setattr(module, name, spaces.GPU(duration=seconds)(getattr(module, name)))
 
-    def cascade(*given: Any, stopped: Any = None, **how: Any) -> Any:
-        """`stopped` cannot be sent to the other process; it is asked here, between two sentences."""
+
+def _until_stopped(lent: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """`stopped` cannot be sent to the other process; it is asked here, between two pieces."""
+
+    def run(*given: Any, stopped: Callable[[], bool] | None = None, **how: Any) -> Iterator[Any]:
         for each in lent(*given, **how):
             yield each
             if stopped is not None and stopped():
                 return
 
-    stst.stream = cascade
-    for module, name, seconds in SECONDS:
-        setattr(module, name, spaces.GPU(duration=seconds)(getattr(module, name)))
+    return run

@@ -20,18 +20,20 @@ def GPU(duration):
     return decorate
 spaces.GPU = GPU
 sys.modules["spaces"] = spaces
-import asr, captions, checkpoints, stst, zero_gpu
+import app, checkpoints, stst, zero_gpu
 from checkpoints import Settings
 from tests.sounds import BONJOUR
 zero_gpu.place(Settings(asr_checkpoint="openai/whisper-base"))
 loaded = {key[0] if isinstance(key, tuple) else key for key in checkpoints._loaded}
 assert {"whisper", "hibari"} <= loaded, loaded
 asked = dict(asked)
-assert asked == {"stream": 120, "decoded": 60, "update": 15, "translate": 60, "synthesise": 60}, asked
+assert asked == {"stream": 120, "windows": 60, "translate_windows": 60, "update": 15, "synthesise": 60}, asked
 done = list(stst.stream(BONJOUR, stopped=lambda: False))
 assert done[-1].sentences
 stopped = list(stst.stream(BONJOUR, stopped=lambda: True))
 assert len(stopped) == 1
+page = app.Page(Settings(asr_checkpoint="openai/whisper-base"))
+assert page.transcribe(str(BONJOUR)) and page.translate(str(BONJOUR))
 print("placed")
 """
 
