@@ -435,8 +435,8 @@ class Page:
             visitor, decoded = self.visitor(request), None
             with visitor.cancellable("full") as run:
                 for decoded in self.transcribed(audio, language, request, progress, run.is_set, word_times=True):
-                    if visitor.is_current("full", run):
-                        yield [decoded.text, *[gr.skip()] * 5]
+                    if visitor.is_current("full", run):  # what stood there for the last recording goes with the first words
+                        yield [decoded.text, *_played(None, (), "full", 0.0), gr.Row(visible=False), gr.skip(), gr.skip()]
                 if decoded is None or not visitor.is_current("full", run):
                     return
                 written = [
@@ -676,6 +676,8 @@ class Page:
                 yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, "", hidden]
                 try:
                     for cascade in self.cascade(audio, voice, target, shortcut, request, progress, run.is_set, with_transcript):
+                        if not visitor.is_current(source, run):
+                            return
                         piece = gr.skip()
                         if len(cascade.sentences) > n_played:
                             piece = as_piece(n_played, cascade)
@@ -729,6 +731,8 @@ class Page:
                     cascade, name, ended = None, Path(path).name, ""
                     try:
                         for cascade in self.cascade(path, voice, target, shortcut, request, progress, run.is_set):
+                            if not visitor.is_current("files", run):
+                                return
                             yield listed([*lines, f"{name}: {report(cascade, is_over=False)}"]), gr.skip()
                     except ValueError as error:  # written to be read; the others go on
                         ended = say(str(error))
@@ -773,9 +777,9 @@ class Page:
         def cancel_shown(request: gr.Request) -> gr.Button:
             return gr.Button(visible=name in self.visitor(request).runs)
 
+        how |= {"trigger_mode": "multiple", "api_visibility": "private", **MODEL}
         for begun in events:
             begun(lambda: gr.Button(visible=True), None, cancel, queue=False, **PRIVATE)
-            how |= {"trigger_mode": "multiple", "api_visibility": "private", **MODEL}
             self.runs.append(started := begun(plainly(run), inputs, outputs, **how))
             for ended in (started.success, started.failure):
                 ended(cancel_shown, None, cancel, queue=False, **PRIVATE)

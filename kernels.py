@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
-# Said once, in every log, of what _fbgemm_int8 rests on: that it will go. Then it is None that is tried, and float32 taken.
+# torch warns, in every log, that what _fbgemm_int8 rests on will go. Once it has, float32 is taken instead.
 warnings.filterwarnings("ignore", message="torch.quantize_per_tensor", category=UserWarning)
 
 Linear = Callable[[Tensor], Tensor]
