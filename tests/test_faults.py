@@ -16,15 +16,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from httpx import HTTPStatusError
 from playwright.sync_api import expect, sync_playwright
 
 import app
+from audio import SAMPLING_RATE
 from checkpoints import Settings
 from tests.conftest import ROOT, Mount, start_app
-from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX
+from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
 from tests.test_browser import CHROMIUM, FLAGS, shown_text, tab
 
 
@@ -116,10 +118,12 @@ def test_a_clock_that_jumps_neither_frees_a_visitor_nor_ends_their_run(monkeypat
 
 
 def test_a_tool_that_is_stopped_leaves_no_half_of_a_result(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    command = [sys.executable, "stst.py", str(PARAGRAPH), "--out", str(out)]
+    recording, out = write(tmp_path / "long.wav", np.tile(spoken(PARAGRAPH), 4), SAMPLING_RATE, "PCM_16"), tmp_path / "out"
+    command = [sys.executable, "stst.py", str(recording), "--out", str(out)]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     assert until(lambda: out.is_dir() and list(out.iterdir()), 60)
+    time.sleep(5)  # by now it translates
+    assert list(out.iterdir()), "it is not done yet"
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert not list(out.iterdir())
