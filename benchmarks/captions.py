@@ -41,6 +41,7 @@ class Streamed:
     captions: live.Captions
     commits: list[tuple[Word, float]] = field(default_factory=list)  # with when each was on the page, seconds
     updates: list[tuple[float, float]] = field(default_factory=list)  # (when it began, how long it took)
+    resident: list[float] = field(default_factory=list)  # MB after each update
 
 
 class Simulated:
@@ -92,6 +93,7 @@ def stream(waveform: np.ndarray, clock: Simulated | Real | None = None, language
         after = live.update(before, waveform[before.window_start : arrived], SETTINGS, final=final)
         clock.stop()
         streamed.updates.append((began, clock.now - began))
+        streamed.resident.append(_resident_megabytes())
         streamed.commits += [(word, clock.now) for word in after.words[len(before.words) :]]
         streamed.captions = after
     return streamed
@@ -137,12 +139,15 @@ def speech(folder: Path, minutes: float) -> np.ndarray:
 def hour(folder: Path, minutes: int = 20) -> None:
     """Whether a late minute costs what an early one does."""
     stream(speech(folder, 0.2))
-    resident = [_resident_megabytes()]
     streamed = stream(speech(folder, minutes))
-    resident.append(_resident_megabytes())
-    by_minute = [sum(took for began, took in streamed.updates if minute <= began / 60 < minute + 1) for minute in range(minutes)]
-    print(f"seconds of computing by minute: {', '.join(f'{took:.1f}' for took in by_minute)}")
-    print(f"last minute / first: {by_minute[-1] / by_minute[0]:.2f}; memory before {resident[0]:.0f} MB, after {resident[1]:.0f} MB")
+    by_minute: list[tuple[float, float]] = []  # seconds of computing, MB at most
+    for minute in range(minutes):
+        in_it = [(took, held) for (began, took), held in zip(streamed.updates, streamed.resident, strict=True) if int(began / 60) == minute]
+        by_minute.append((sum(took for took, _ in in_it), max(held for _, held in in_it)))
+    print(f"seconds of computing by minute: {', '.join(f'{took:.1f}' for took, _ in by_minute)}")
+    print(f"MB at most by minute: {', '.join(f'{held:.0f}' for _, held in by_minute)}")
+    (first, held_first), (last, held_last) = by_minute[0], by_minute[-1]
+    print(f"last minute / first: {last / first:.2f} in computing, {held_last / held_first:.2f} in memory; load {os.getloadavg()[0]:.1f}")
 
 
 def _resident_megabytes() -> float:
