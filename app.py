@@ -72,6 +72,7 @@ PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
 SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden>Pause</button> <span></span>'
 SILENCE = {"index": 0, "rate": 0, "pcm": ""}  # what the player is given to be quiet
+CANCELLED = "Cancelled. What is done is put together."
 CLOCK_SECONDS = 2.0  # between two looks at how far the captions are
 # A screen reader reads what is new when it has time.
 POLITE = "element.setAttribute('aria-live', 'polite'); element.setAttribute('aria-atomic', 'false')"
@@ -333,14 +334,27 @@ class Page:
             text: English as it is written.
             voice: SpeechT5, one of its seven speakers, or embedded; SpeechT5 where it can be had, if not given.
         """
+        return tts.joined(list(self.synthesised(text, voice, request, progress)))
+
+    def synthesised(
+        self, text: str, voice: str | None, request: gr.Request | None, progress: gr.Progress, cancelled: Callable[[], bool] = never
+    ) -> Iterator[tts.Spoken]:
+        """Its speech, piece by piece.
+
+        Raises:
+            LimitError: as `run`; what was spoken until then was handed out.
+        """
         tts.check_text(text, self.settings)
         chosen = self.chosen_voice(voice)
         self.load_voice(chosen, progress)
-        progress(0.1, desc=say("Speaking"))
-        with self.run("voice", request) as run:
-            sampling_rate, speech = tts.synthesise(text, chosen, self.settings)
-            run.seconds = len(speech) / sampling_rate
-        return sampling_rate, speech
+        progress(0, desc=say("Speaking"))
+        with self.run("voice", request, cancelled=cancelled) as run:
+            for part in tts.stream(text, chosen, self.settings, stopped=run.is_over):
+                run.seconds += len(part.speech) / part.sampling_rate
+                progress(part.done, desc=say("Speaking"))
+                yield part
+            if run.is_late() and not cancelled():
+                raise self.too_long()
 
     def chosen_voice(self, voice: str | None) -> tts.Voice:
         return cast(tts.Voice, voice) if voice else tts.default_voice(self.settings)
@@ -625,10 +639,35 @@ class Page:
         gr.Markdown(t("Type English text; hear it."))
         text = gr.Textbox(label=t("Text"), lines=4, elem_id="text-synthesis", placeholder=t("The birch canoe slid on the smooth planks."))
         voice = self.voice()
-        button = gr.Button(t("Speak"), variant="primary")
+        with gr.Row():
+            button = gr.Button(t("Speak"), variant="primary")
+            cancel = self.cancel_button("synthesis")
+        player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id="player-synthesis")
+        status = gr.Markdown(elem_id="status-synthesis", min_height=50)
         speech = gr.Audio(label=t("Speech"), interactive=False, buttons=["download"], elem_id="speech-synthesis")
         self.source("voice")
-        self.runs.append(button.click(plainly(self.synthesise), [text, voice], speech, api_visibility="private", **MODEL))
+
+        def run(text: str, voice: str | None, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
+            visitor, parts, seconds, ended = self.visitor(request), list[tts.Spoken](), 0.0, ""
+            with visitor.cancellable("synthesis") as run:
+                try:
+                    for part in self.synthesised(text, voice, request, progress, run.is_set):
+                        if not visitor.is_current("synthesis", run):
+                            return
+                        parts.append(part)
+                        seconds += len(part.speech) / part.sampling_rate
+                        yield [as_piece(len(parts) - 1, part.sampling_rate, part.speech), say(f"{seconds:.1f} s of speech."), None]
+                except LimitError as error:  # what is spoken until then is put together all the same
+                    ended = say(str(error))
+                if not visitor.is_current("synthesis", run):
+                    return
+                if run.is_set():
+                    ended = say("Cancelled.")
+                told = f"{ended} {say(f'{seconds:.1f} s of speech.')}"
+                yield [gr.skip(), told, tts.joined(parts)] if parts else [SILENCE, ended, gr.skip()]
+
+        self.on_run((button.click,), "synthesis", run, [text, voice], [player, status, speech], cancel, show_progress_on=status)
+        cancel.click(lambda: (SILENCE, say(CANCELLED)), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_tab(self) -> None:
         gr.Markdown(t("Speech in any of 99 languages is translated, then spoken: you hear it while it is made."))
@@ -680,7 +719,7 @@ class Page:
                             return
                         piece = gr.skip()
                         if len(cascade.sentences) > n_played:
-                            piece = as_piece(n_played, cascade)
+                            piece = as_piece(n_played, cascade.sampling_rate, cascade.sentences[n_played].speech)
                             n_played += 1
                         said = gr.update(value=with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
                         yield [piece, report(cascade, is_over=False), with_times(cascade.sentences), said, *[gr.skip()] * 3]
@@ -701,8 +740,7 @@ class Page:
 
         given = [audio, voice, target, shortcut, with_transcript]
         self.on_run((button.click, *examples), source, run, given, outputs, cancel, show_progress_on=status)
-        quiet = "Cancelled. What is done is put together."
-        cancel.click(lambda: (SILENCE, say(quiet)), None, [player, status], queue=False, **PRIVATE)
+        cancel.click(lambda: (SILENCE, say(CANCELLED)), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_of_files(self) -> None:
         files = gr.File(label=t("Sound or video files"), file_count="multiple", file_types=["audio", "video"], height=140)
@@ -751,14 +789,14 @@ class Page:
 
     # Parts that several tabs have.
 
-    def cancel_button(self, name: str, given: gr.Audio | gr.File) -> gr.Button:
-        """Seen while what has this name runs, for `on_run`. To take away what it works on cancels it, too."""
+    def cancel_button(self, name: str, given: gr.Audio | gr.File | None = None) -> gr.Button:
+        """Seen while what has this name runs, for `on_run`. To take away the sound it works on cancels it, too."""
 
         def cancel(request: gr.Request) -> None:
             self.visitor(request).cancel(name)
 
         button = gr.Button(t("Cancel"), variant="stop", visible=False)
-        for cancelled in (button.click, given.clear):
+        for cancelled in (button.click, *([given.clear] if given is not None else [])):
             cancelled(cancel, None, None, queue=False, **PRIVATE)
         return button
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from fastapi import Request, Response
 from gradio.context import LocalContext
 
@@ -48,6 +49,11 @@ def say(sentence: str) -> str:
     """A sentence that the server has to tell, in the language of whoever is being served."""
     request = LocalContext.request.get(None)
     return translations.in_language(sentence, translations.preferred(request.headers.get("accept-language") if request else None))
+
+
+def _in_a_line(sentences: Sequence[str]) -> str:
+    """Each in the language of whoever is being served; no space follows a Chinese full stop."""
+    return " ".join(say(sentence) for sentence in sentences).replace("。 ", "。")
 
 
 # --- what a person reads when something goes wrong ----------------------------------------------------------------
@@ -109,7 +115,7 @@ def model_line(name: str, settings: Settings, factor: float | None) -> str:
         import decoding
 
         parts.append(f"Computes on {decoding.precision(whisper, settings.engine)}.")
-    return " ".join(say(part) for part in [*parts, *_last_run(factor)])
+    return _in_a_line([*parts, *_last_run(factor)])
 
 
 def voice_line(settings: Settings, factor: float | None) -> str:
@@ -117,7 +123,7 @@ def voice_line(settings: Settings, factor: float | None) -> str:
         parts = [f"Voice: {checkpoints.find_voice(settings).sentence}."]
     except ValueError as error:
         return say(str(error))
-    return " ".join(say(part) for part in [*parts, *_last_run(factor)])
+    return _in_a_line([*parts, *_last_run(factor)])
 
 
 def _last_run(factor: float | None) -> list[str]:
@@ -174,16 +180,15 @@ def captions_status(stream: Captioned, settings: Settings) -> str:
         parts.append("The model is being loaded; what you say is kept.")
     elif behind > BUSY_SECONDS and not stream.is_over:
         parts.append("This machine is busy: the words come later, none is lost.")
-    return " ".join(say(part) for part in parts)
+    return _in_a_line(parts)
 
 
-# --- what a person reads and hears of speech-to-speech translation ------------------------------------------------
+# --- what a person reads and hears of speech that is made ---------------------------------------------------------
 
 
-def as_piece(index: int, cascade: stst.Cascade) -> dict[str, Any]:
-    """A sentence's speech, as player.js takes it."""
-    pcm = cascade.sentences[index].speech.astype("<i2").tobytes()
-    return {"index": index, "rate": cascade.sampling_rate, "pcm": base64.b64encode(pcm).decode()}
+def as_piece(index: int, sampling_rate: int, speech: np.ndarray) -> dict[str, Any]:
+    """Speech, int16 of shape (n_samples,), as player.js takes it; piece 0 begins anew."""
+    return {"index": index, "rate": sampling_rate, "pcm": base64.b64encode(speech.astype("<i2").tobytes()).decode()}
 
 
 def with_times(parts: Sequence[stst.Sentence | stst.Timed]) -> str:
@@ -198,7 +203,7 @@ def report(cascade: stst.Cascade, is_over: bool = True) -> str:
     parts += [f"{stage.title()}: {seconds:.1f} s." for stage, seconds in cascade.seconds.items()]
     if is_over:
         parts += _last_run(cascade.real_time_factor if cascade.heard_seconds else None)
-    return " ".join(say(part) for part in parts)
+    return _in_a_line(parts)
 
 
 def speech_cues(cascade: stst.Cascade) -> list[Cue]:

@@ -86,6 +86,7 @@ CHINESE = {
     "Listening.": "正在听。",
     "Translating": "正在翻译",
     "Speaking": "正在朗读",
+    "{} s of speech.": "{} 秒语音。",
     "Writing down what was said": "正在写下原话",
     "Cancelled.": "已取消。",
     "Cancelled. What is done is put together.": "已取消。正在整理已完成的部分。",

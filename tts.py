@@ -9,12 +9,14 @@ Knows: how long a text each voice takes at once, and how long speech can last. D
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
 import typing
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -23,7 +25,17 @@ import soundfile
 from num2words import num2words
 
 from audio import SAMPLING_RATE, to_pcm16
-from checkpoints import Settings, SpeechT5, find_voice, language_code, load_embedded_voice, load_mms_voice, load_speecht5, load_x_vector
+from checkpoints import (
+    MMSVoice,
+    Settings,
+    SpeechT5,
+    find_voice,
+    language_code,
+    load_embedded_voice,
+    load_mms_voice,
+    load_speecht5,
+    load_x_vector,
+)
 from spoken import in_alphabet, spoken_english
 
 if TYPE_CHECKING:
@@ -49,6 +61,18 @@ class Piece(NamedTuple):
 
     text: str
     pause: float
+
+
+class Spoken(NamedTuple):
+    """A piece's speech, with the pause before it."""
+
+    sampling_rate: int  # Hz
+    speech: np.ndarray  # int16, (n_samples,)
+    done: float  # how much of the text has been spoken with it: up to 1.0
+
+
+class _Stopped(Exception):  # noqa: N818  # nothing went wrong
+    """Nobody wants the rest."""
 
 
 class TextError(ValueError):
@@ -78,21 +102,80 @@ def synthesise(
         TextError: there is nothing to say, or too much.
         CheckpointError: the voice's weights cannot be had.
     """
+    return joined(list(_spoken(text, voice, settings, language, check)))
+
+
+def stream(
+    text: str,
+    voice: Voice | None = None,
+    settings: Settings = Settings(),
+    language: str = "english",
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Spoken]:
+    """`synthesise`, piece by piece, each as soon as it is spoken; an English text's first sentence is one by itself.
+
+    Args:
+        stopped: asked now and then, by SpeechT5 at every frame; once it says so, the speech ends.
+
+    Raises:
+        TextError, CheckpointError: as `synthesise`.
+    """
+
+    def check() -> None:
+        if stopped():
+            raise _Stopped
+
+    with suppress(_Stopped):
+        yield from _spoken(text, voice, settings, language, check)
+
+
+def joined(parts: Sequence[Spoken]) -> tuple[int, np.ndarray]:
+    """What `stream` gives one by one, as `synthesise` has it."""
+    sampling_rate = parts[0].sampling_rate if parts else SAMPLING_RATE
+    return sampling_rate, np.concatenate([np.zeros(0, np.int16), *(part.speech for part in parts)])
+
+
+def _spoken(text: str, voice: Voice | None, settings: Settings, language: str, check: Callable[[], None]) -> Iterator[Spoken]:
     code = language_code(language)
     check_text(text, settings, code)
+    # 1. Pieces, and what speaks them.
     if code != "en":
-        return _mms(text, code, settings, check)
-    text = spoken_english(text)
-    voice = voice or default_voice(settings)
-    if voice != "embedded":
+        mms = load_mms_voice(code, settings)
+        sampling_rate = int(mms.model.config.sampling_rate)
+        pieces = split_text(_numbers_in_words(text, code))
+        speeches = _mms(pieces, mms, check)
+    elif (voice or default_voice(settings)) == "embedded":
+        hibari = load_embedded_voice()
+        sampling_rate = hibari.sample_rate
+        pieces = _first_sentence_first(split_text(spoken_english(text)))
+        speeches = _embedded(pieces, hibari, check)
+    else:
         speecht5 = load_speecht5(settings)
-        x_vector = speecht5.x_vector if voice == "SpeechT5" else load_x_vector(settings, voice)
+        sampling_rate = SAMPLING_RATE
+        x_vector = speecht5.x_vector if voice in (None, "SpeechT5") else load_x_vector(settings, str(voice))
         known = {token for token in speecht5.processor.tokenizer.get_vocab() if len(token) == 1}
-        pieces = split_text(in_alphabet(text, known | {" ", "\n"}))
-        return SAMPLING_RATE, to_pcm16(_join(pieces, _speecht5(pieces, speecht5, x_vector, settings, check), SAMPLING_RATE))
-    hibari = load_embedded_voice()
-    pieces = split_text(text)
-    return hibari.sample_rate, to_pcm16(_join(pieces, [hibari(piece.text) for piece in pieces], hibari.sample_rate))
+        pieces = _first_sentence_first(split_text(in_alphabet(spoken_english(text), known | {" ", "\n"})))
+        speeches = _speecht5(pieces, speecht5, x_vector, settings, check)
+    # 2. Their speech, with pauses in place of the silence that the voice has around it.
+    n_characters, n_spoken, pause, edge = sum(len(piece.text) for piece in pieces), 0, 0.0, round(EDGE_SECONDS * sampling_rate)
+    for piece, speech in zip(pieces, speeches, strict=True):
+        n_spoken += len(piece.text)
+        loud = np.flatnonzero(np.abs(speech) > QUIET)
+        if loud.size:
+            before = np.zeros(round(pause * sampling_rate), np.float32)
+            speech = np.concatenate([before, speech[max(0, loud[0] - edge) : loud[-1] + edge]])
+            yield Spoken(sampling_rate, to_pcm16(speech), n_spoken / n_characters)
+            pause = piece.pause
+
+
+def _first_sentence_first(pieces: list[Piece]) -> list[Piece]:
+    """The first sentence by itself: it is heard while the others are made."""
+    end = re.search(SENTENCE_END, pieces[0].text) if pieces else None
+    if end is None:
+        return pieces
+    text, pause = pieces[0]
+    return [Piece(text[: end.end()].strip(), SENTENCE_PAUSE), Piece(text[end.end() :], pause), *pieces[1:]]
 
 
 def check_text(text: str, settings: Settings, code: str = "en") -> None:
@@ -110,20 +193,23 @@ def default_voice(settings: Settings) -> Voice:
     return "embedded" if find_voice(settings).kind == "embedded" else "SpeechT5"
 
 
-def _mms(text: str, code: str, settings: Settings, check: Callable[[], None]) -> tuple[int, np.ndarray]:
-    """The text in the MMS-TTS voice of its language, which knows its letters in lower case and little else."""
+def _embedded(pieces: list[Piece], hibari: Callable[[str], np.ndarray], check: Callable[[], None]) -> Iterator[np.ndarray]:
+    for piece in pieces:
+        check()
+        yield hibari(piece.text)
+
+
+def _mms(pieces: list[Piece], voice: MMSVoice, check: Callable[[], None]) -> Iterator[np.ndarray]:
+    """In the MMS-TTS voice of a language, which knows its letters in lower case and little else."""
     import torch
 
-    voice = load_mms_voice(code, settings)
     known = {token for token in voice.tokenizer.get_vocab() if len(token) == 1}
-    pieces, spoken = split_text(_numbers_in_words(text, code)), []
     for piece in pieces:
         check()
         inputs = voice.tokenizer(text=in_alphabet(piece.text.lower(), known | {" "}), return_tensors="pt").to(voice.model.device)
         with torch.inference_mode():
-            spoken.append(voice.model(**inputs).waveform[0].float().cpu().numpy())
-    sampling_rate = int(voice.model.config.sampling_rate)
-    return sampling_rate, to_pcm16(_join(pieces, spoken, sampling_rate))
+            waveform = voice.model(**inputs).waveform[0].float().cpu().numpy()
+        yield waveform
 
 
 def _numbers_in_words(text: str, code: str) -> str:
@@ -142,7 +228,7 @@ def _numbers_in_words(text: str, code: str) -> str:
 
 def _speecht5(
     pieces: list[Piece], speecht5: SpeechT5, x_vector: torch.Tensor, settings: Settings, check: Callable[[], None]
-) -> list[np.ndarray]:
+) -> Iterator[np.ndarray]:
     """The course's `synthesise` of each piece: float32, (n_samples,), 16 kHz."""
     if settings.engine == "fast" and speecht5.model.device.type == "cpu" and str(speecht5.model.dtype) == "torch.float32":
         import fast_speecht5
@@ -157,27 +243,12 @@ def _speecht5(
             return [_generate_speech(speecht5, input_ids, x_vector) for input_ids in sentences]
 
     input_ids = [speecht5.processor(text=piece.text, return_tensors="pt")["input_ids"] for piece in pieces]
-    spoken: list[np.ndarray] = []
-    for start in range(0, len(input_ids), PIECES_AT_ONCE):
+    for start, end in itertools.pairwise([0, *range(1, len(pieces), PIECES_AT_ONCE), len(pieces)]):  # nobody waits for the first
         check()
-        spoken += speak(input_ids[start : start + PIECES_AT_ONCE])
-    for index, piece in enumerate(pieces):
-        longest = round((LONGEST_BESIDE + LONGEST_PER_CHARACTER * len(piece.text)) * SAMPLING_RATE)
-        if len(spoken[index]) > longest:  # it ran past its end; another attempt draws other dropouts and seldom does
-            spoken[index] = speak([input_ids[index]])[0][:longest]
-    return spoken
-
-
-def _join(pieces: list[Piece], spoken: list[np.ndarray], sampling_rate: int) -> np.ndarray:
-    """The pieces' speech one after another, with their pauses in place of the silence that the voice has around it."""
-    edge = round(EDGE_SECONDS * sampling_rate)
-    parts = []
-    for piece, speech in zip(pieces, spoken, strict=True):
-        loud = np.flatnonzero(np.abs(speech) > QUIET)
-        if loud.size:
-            parts.append(speech[max(0, loud[0] - edge) : loud[-1] + edge])
-            parts.append(np.zeros(round(piece.pause * sampling_rate), np.float32))
-    return np.concatenate(parts[:-1]) if parts else np.zeros(0, np.float32)
+        for piece, own, speech in zip(pieces[start:end], input_ids[start:end], speak(input_ids[start:end]), strict=True):
+            longest = round((LONGEST_BESIDE + LONGEST_PER_CHARACTER * len(piece.text)) * SAMPLING_RATE)
+            # What ran past its end is spoken again: another attempt draws other dropouts and seldom does.
+            yield speech if len(speech) <= longest else speak([own])[0][:longest]
 
 
 def _generate_speech(speecht5: SpeechT5, input_ids: torch.Tensor, x_vector: torch.Tensor) -> np.ndarray:
@@ -227,8 +298,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = commandline.settings_of(options)
 
     def work(file: str, folder: Path, name: str, report: commandline.Report) -> list[Path]:
-        sampling_rate, speech = synthesise(_read(file), options.voice, settings, options.language)
-        path = folder / f"{name}.wav"
+        parts = []
+        for part in stream(_read(file), options.voice, settings, options.language):
+            parts.append(part)
+            report(part.done)
+        path, (sampling_rate, speech) = folder / f"{name}.wav", joined(parts)
         soundfile.write(path, speech, sampling_rate, subtype="PCM_16")
         return [path]
 

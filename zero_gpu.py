@@ -29,6 +29,7 @@ WINDOW_BY_WINDOW: tuple[tuple[ModuleType, str, int], ...] = (
     (asr, "windows", 60),
     (stst, "translate_windows", 60),
     (stst, "stream", 120),
+    (tts, "stream", 60),
 )
 
 

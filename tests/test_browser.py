@@ -173,6 +173,28 @@ def test_text_to_speech(browse: Browse) -> None:
         expect(page.locator("#speech-synthesis time").last).to_have_text("0:02")
 
 
+def test_a_long_text_is_heard_while_it_is_made_and_what_is_spoken_stays_when_it_is_cancelled(browse: Browse) -> None:
+    with browse(BONJOUR) as page:
+        tab(page, "Text to speech")
+        page.locator("#text-synthesis textarea").fill(" ".join([PARAGRAPH] * 6))
+        press(page, "Speak")
+        player, status = page.locator("#player-synthesis"), page.locator("#status-synthesis")
+        expect(player).to_contain_text("Playing", timeout=60_000)
+        cancel = page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")
+        assert cancel.count() == 1, "the rest is still being made"
+        page.screenshot(path=SCREENSHOTS / "speaking.png")
+        cancel.click()
+        expect(status).to_contain_text(re.compile(r"Cancelled\. \d+\.\d s of speech\."), timeout=30_000)
+        expect(cancel).to_have_count(0)
+        expect(player).not_to_contain_text("Play")
+        expect(page.locator("#speech-synthesis time").last).not_to_have_text("0:00")
+        # The next text takes its place.
+        page.locator("#text-synthesis textarea").fill(FOX)
+        press(page, "Speak")
+        expect(status).to_have_text(re.compile(r"^\s*[23]\.\d s of speech\.\s*$"), timeout=30_000)
+        expect(page.locator("#speech-synthesis time").last).to_have_text("0:02")
+
+
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four of Whisper's windows."""

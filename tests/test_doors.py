@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 from gradio_client import Client, handle_file
+from playwright.sync_api import expect, sync_playwright
 
 import app
 import checkpoints
@@ -30,6 +31,7 @@ from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
 from tests.conftest import ROOT, start_app
 from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
+from tests.test_browser import CHROMIUM, FLAGS
 
 NUMBERS = (
     "eleven",
@@ -163,6 +165,31 @@ def test_more_runs_than_the_limit_are_refused_and_room_comes_back() -> None:
     with visitor.running(1):
         assert visitor.n_running == 1
     assert visitor.n_running == 0
+
+
+@pytest.mark.slow
+def test_whoever_has_to_wait_is_told_their_place_and_served(tmp_path: Path) -> None:
+    """Twice as many at once as the app works on: the eight it does, and eight who wait; then a person at the page."""
+    recording = write(tmp_path / "paragraph.wav", spoken(PARAGRAPH), SAMPLING_RATE, "PCM_16")
+    process, url = start_app()
+    try:
+        with ThreadPoolExecutor(16) as people:
+            clients = list(people.map(lambda _: Client(url, verbose=False), range(16)))
+        jobs = [client.submit(handle_file(recording), "english", api_name="/transcribe") for client in clients]
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+            page = browser.new_page()
+            page.goto(url)
+            page.locator("input[type=file]").first.set_input_files(str(QUICK_BROWN_FOX))
+            page.get_by_role("button", name="Transcribe", exact=True).click()
+            expect(page.get_by_text(re.compile(r"queue: \d+/\d+")).first).to_be_visible(timeout=30_000)
+            assert max(job.status().rank or 0 for job in jobs) >= 1, "programs are told, too"
+            expect(page.locator("#text-full textarea")).to_have_value(re.compile("fox"), timeout=300_000)
+            browser.close()
+        assert len({job.result(timeout=300) for job in jobs}) == 1, "each gets the whole text"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
 
 
 def test_a_run_that_takes_too_long_is_ended_and_the_next_is_served(monkeypatch: pytest.MonkeyPatch) -> None:

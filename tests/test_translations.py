@@ -70,6 +70,13 @@ def test_what_fills_a_gap_is_translated_too() -> None:
     assert line == "模型：openai/whisper-base（内置于已安装的软件包），代替 openai/whisper-base.en：无法连接 Hugging Face Hub。"
 
 
+def test_sentences_in_a_line_are_apart_as_each_language_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences = ["Language heard: Italian.", "No speech is heard."]
+    assert telling._in_a_line(sentences) == "Language heard: Italian. No speech is heard."
+    monkeypatch.setattr(translations, "preferred", lambda header: "zh")
+    assert telling._in_a_line(sentences).startswith("听到的语言：意大利语。没有")
+
+
 def test_what_a_person_wrote_or_named_stays_as_it_is() -> None:
     with pytest.raises(AudioError) as caught:
         load_audio("Speech {0} {}.wav")

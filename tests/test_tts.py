@@ -324,17 +324,68 @@ def test_speecht5_is_given_words_in_its_own_characters(speecht5: Settings, heard
     assert " ".join(said.split()) == expected
 
 
-def test_both_voices_are_given_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the embedded voice is given; it says a tenth of a second of noise to each."""
+    given: list[str] = []
 
     def listen(text: str) -> np.ndarray:
-        said.append(text)
+        given.append(text)
         return np.ones(2400, np.float32)
 
     listen.sample_rate = 24_000  # type: ignore[attr-defined]
     monkeypatch.setattr(tts, "load_embedded_voice", lambda: listen)
+    return given
+
+
+def test_both_voices_are_given_the_same_words(said: list[str]) -> None:
     synthesise("It is 10:30.\n\nIt is 20 °C.", "embedded")
     assert said == ["It is ten thirty.", "It is twenty degrees Celsius."]
+
+
+# --- piece by piece -----------------------------------------------------------------------------------------------
+
+
+def test_a_stream_gives_the_first_sentence_before_the_next_is_spoken(said: list[str]) -> None:
+    parts = []
+    for part in tts.stream(f"Good morning. {LONG_TEXT}", "embedded"):
+        parts.append(part)
+        assert len(said) == len(parts)
+    assert said[0] == "Good morning."
+    assert " ".join(said) == f"Good morning. {LONG_TEXT.strip()}"
+    assert [part.done for part in parts] == sorted(part.done for part in parts)
+    assert parts[0].done < 0.1
+    assert parts[-1].done == 1.0
+    sampling_rate, speech = synthesise(f"Good morning. {LONG_TEXT}", "embedded")
+    assert sampling_rate == 24_000
+    assert np.array_equal(speech, np.concatenate([part.speech for part in parts]))
+    assert len(parts[0].speech) == 2400, "nothing before the first"
+    assert len(parts[1].speech) == 2400 + round(24_000 * SENTENCE_PAUSE)
+
+
+def test_a_text_in_which_nobody_ends_a_sentence_is_one_piece(said: list[str]) -> None:
+    assert len(list(tts.stream("no full stop, Dr. Jones", "embedded"))) == 1
+    assert said == ["no full stop, Doctor Jones"]
+
+
+def test_a_stream_that_is_stopped_ends(said: list[str], speecht5: Settings) -> None:
+    parts: list[tts.Spoken] = []
+    parts.extend(tts.stream(LONG_TEXT, "embedded", stopped=lambda: len(said) == 2))
+    assert len(parts) == len(said) == 2
+    assert list(tts.stream(LONG_TEXT, "SpeechT5", speecht5, stopped=lambda: True)) == []
+
+
+def test_speecht5_speaks_the_first_piece_alone_and_then_several_at_once(speecht5: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    together: list[int] = []
+
+    def generate_speech(_: object, sentences: list[torch.Tensor], *__: object) -> list[np.ndarray]:
+        together.append(len(sentences))
+        return [np.full(1600, 0.1, np.float32) for _ in sentences]
+
+    monkeypatch.setattr(fast_speecht5, "generate_speech", generate_speech)
+    sentences = [f"This is sentence number {number}, and it takes its time until it comes to a full stop. " * 4 for number in "abcdef"]
+    assert len(list(tts.stream("".join(sentences), "SpeechT5", speecht5))) == sum(together)
+    assert together[:2] == [1, tts.PIECES_AT_ONCE]
 
 
 # --- speech without an end ----------------------------------------------------------------------------------------

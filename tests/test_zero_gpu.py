@@ -15,7 +15,7 @@ asked = []
 spaces = types.ModuleType("spaces")
 def GPU(duration):
     def decorate(function):
-        asked.append((function.__name__, duration))
+        asked.append((f"{function.__module__}.{function.__name__}", duration))
         return function
     return decorate
 spaces.GPU = GPU
@@ -26,14 +26,15 @@ from tests.sounds import BONJOUR
 zero_gpu.place(Settings(asr_checkpoint="openai/whisper-base"))
 loaded = {key[0] if isinstance(key, tuple) else key for key in checkpoints._loaded}
 assert {"whisper", "hibari"} <= loaded, loaded
-asked = dict(asked)
-assert asked == {"stream": 120, "windows": 60, "translate_windows": 60, "update": 15, "synthesise": 60}, asked
+assert dict(asked) == {
+    "asr.windows": 60, "stst.translate_windows": 60, "stst.stream": 120, "tts.stream": 60, "captions.update": 15, "tts.synthesise": 60
+}, asked
 done = list(stst.stream(BONJOUR, stopped=lambda: False))
 assert done[-1].sentences
 stopped = list(stst.stream(BONJOUR, stopped=lambda: True))
 assert len(stopped) == 1
 page = app.Page(Settings(asr_checkpoint="openai/whisper-base"))
-assert page.transcribe(str(BONJOUR)) and page.translate(str(BONJOUR))
+assert page.transcribe(str(BONJOUR)) and page.translate(str(BONJOUR)) and len(page.synthesise("Hello there.")[1])
 print("placed")
 """
 
