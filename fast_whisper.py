@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 N_FFT = 400  # samples: 25 ms
 HOP = 160  # samples: 10 ms, one mel frame
 N_SAMPLES_PER_POSITION = 2 * HOP  # the second convolution halves the mel frames: 50 encoder positions a second
+POSITIONS_STEP = 25  # oneDNN keeps megabytes for every number of rows that it has met, and a stream brings every one
 WINDOW_SECONDS = 30.0  # Whisper hears 30 s at a time
 ATTENTION_ROWS = 128  # queries at once in the encoder: their scores stay in the second-level cache
 
@@ -358,18 +359,21 @@ def encode(
         longest = max(map(len, waveforms)) + int(padding_seconds * SAMPLING_RATE)
         n_samples = min(n_samples, -(-longest // N_SAMPLES_PER_POSITION) * N_SAMPLES_PER_POSITION)
     x = log_mel(fast_whisper, waveforms, n_samples).to(fast_whisper.encoder_dtype)
-    # 2. The convolutions.
+    # 2. The convolutions. From the second on there are rows that nobody listens to.
+    n = x.shape[2] // 2
+    n_unheard = -n % POSITIONS_STEP
     for stride, (weight, bias) in enumerate(fast_whisper.convolutions, start=1):
         x = F.gelu(F.conv1d(x, weight, bias, stride=stride, padding=1))
+        x = F.pad(x, (0, 2 * n_unheard)) if stride == 1 else x
     x = x.transpose(1, 2) + fast_whisper.encoder_positions[: x.shape[2]]
     # 3. The layers.
     for layer in fast_whisper.encoder_layers:
         check()
         q, k, v = _heads(layer.qkv(layer.attention_norm(x)), 3, fast_whisper.n_heads)
-        x = x + layer.attention_out(_merged(_encoder_attention(q, k, v)))
+        x = x + layer.attention_out(_merged(_encoder_attention(q, k[:, :, :n], v[:, :, :n])))
         x = x + layer.fc2(F.gelu(layer.fc1(layer.mlp_norm(x))))
     # 4. What every decoder layer will ask for, once.
-    kv = fast_whisper.cross_kv(fast_whisper.encoder_norm(x))
+    kv = fast_whisper.cross_kv(fast_whisper.encoder_norm(x))[:, :n]
     parts = _heads(kv, 2 * len(fast_whisper.decoder_layers), fast_whisper.n_heads)
     return Heard(
         tuple(keys.contiguous() for keys in parts[0::2]),

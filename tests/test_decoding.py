@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import decoding
+import fast_whisper
 from alignment import align
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
@@ -56,6 +57,15 @@ def test_the_encoder_agrees_with_transformers(whisper: Whisper, fox: np.ndarray)
         expected = whisper.model.model.decoder.layers[0].encoder_attn.k_proj(states)[0]
         keys = encode(fast(whisper), [fox], None).keys[0][0].transpose(0, 1).reshape(expected.shape).float()
     assert float((keys - expected).norm() / expected.norm()) < 0.05, "bfloat16 keeps about two digits"
+
+
+def test_rows_that_nobody_listens_to_change_nothing(whisper: Whisper, fox: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = encode(fast(whisper), [fox, fox[:40_000]], 0.3)
+    assert heard.keys[0].shape[2] % fast_whisper.POSITIONS_STEP, "there are some"
+    monkeypatch.setattr(fast_whisper, "POSITIONS_STEP", 1)
+    alone = encode(fast(whisper), [fox, fox[:40_000]], 0.3)
+    for with_them, without in zip((*heard.keys, *heard.values), (*alone.keys, *alone.values), strict=True):
+        assert torch.allclose(with_them, without, atol=0.3 if with_them.dtype == torch.bfloat16 else 1e-3)
 
 
 def test_a_window_beside_others_gives_the_text_it_gives_alone(whisper: Whisper, fox: np.ndarray, paragraph: np.ndarray) -> None:
