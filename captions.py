@@ -5,9 +5,9 @@ a bounded window, committed words as the decoder's forced prefix (Macháček et 
 Transcription System") and the alignment heads' word times as the guard at the end of the audio (Papi et al. 2023, "AlignAtt").
 Knows: what of a recording is decoded again, which words are committed, subtitles. Does not know: the page, other visitors.
 
-A word is committed once two decodes in a row agree on it and it ended `GUARD_SECONDS` before the end of the audio, or once
-a pause follows it. Committed words never change. What lies before the window is not needed any more: its audio may be
-forgotten, and an hour costs per second what a minute does.
+A word is committed once two decodes in a row agree on it and it ended `GUARD_SECONDS` before the end of the audio, once
+`SETTLED_SECONDS` have been heard after it, or once a pause follows it. Committed words never change. What lies before the
+window is not needed any more: its audio may be forgotten, and an hour costs per second what a minute does.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ import numpy as np
 
 from audio import SAMPLING_RATE
 from checkpoints import Settings, load_whisper
-from decoding import COMPRESSION_RATIO, LOG_PROBABILITY, Decoded, Options, Task, Word, decode
+from decoding import COMPRESSION_RATIO, LOG_PROBABILITY, Decoded, Options, Task, Word, decode, repeats_itself
 from voice_activity import FRAME, spoken
 
 UPDATE_SECONDS = 1.0  # new audio that is worth a decode
-STEP_SECONDS = 4.0  # new audio that one decode takes at most: two have to agree on a word before it leaves the window
-WINDOW_SECONDS = 12.0  # audio that is decoded again at most, plus one step
+WINDOW_SECONDS = 12.0  # audio that is decoded again at most
+LONGEST_SECONDS = 16.0  # audio that one decode hears at most: the window, and what came meanwhile
 KEPT_SECONDS = 4.0  # of it stay when the window is cut: committed words that the next decode continues after
 GUARD_SECONDS = 0.6  # before the end of the audio, where a word may be cut
+SETTLED_SECONDS = 2.0  # before the end of the audio, where more of it seldom changes a word
 PAUSE_SECONDS = 0.6  # silence that ends an utterance: everything before it is committed
 MARGIN_SECONDS = 0.3  # around speech: what the detector hears late, and the end of a last consonant
 FORGET_SECONDS = 2.0  # of silence, after which the next words begin a new window
@@ -68,6 +69,11 @@ class Captions:
     def hears_speech(self) -> bool:
         return self.speech_end > self.window_start
 
+    @property
+    def step_end(self) -> int:
+        """Up to where the next decode hears at most: more may have come while the weights were loaded, or others spoke."""
+        return max(self.n_heard + _samples(UPDATE_SECONDS), self.window_start + _samples(LONGEST_SECONDS))
+
 
 def update(captions: Captions, waveform: np.ndarray, settings: Settings = Settings(), final: bool = False) -> Captions:
     """Decodes what is not committed yet.
@@ -81,9 +87,9 @@ def update(captions: Captions, waveform: np.ndarray, settings: Settings = Settin
         ValueError: the chosen language is none that the checkpoint knows.
     """
     end = captions.window_start + len(waveform)
-    while end - captions.n_heard > _samples(STEP_SECONDS):  # the weights were still being loaded, or a program sends much at once
+    while end > captions.step_end:
         start = captions.window_start
-        captions = _step(captions, waveform[: captions.n_heard + _samples(STEP_SECONDS) - start], settings)
+        captions = _step(captions, waveform[: captions.step_end - start], settings)
         waveform = waveform[captions.window_start - start :]
     return _step(captions, waveform, settings, final)
 
@@ -102,10 +108,10 @@ def _step(captions: Captions, waveform: np.ndarray, settings: Settings, final: b
         end = min(captions.n_heard, captions.speech_end + _samples(MARGIN_SECONDS))
         captions, decoded = _decode(captions, waveform[: end - captions.window_start], settings)
         captions = replace(_commit_all(captions, decoded), n_committed=end, hypothesis=())
-    # 3. Somebody is speaking: what two decodes agree on is committed, up to where a word may be cut.
+    # 3. Somebody is speaking: what is certain is committed.
     else:
         captions, decoded = _decode(captions, waveform, settings, temperatures=(0.0,))
-        captions = _commit_agreed(captions, decoded.words) if _is_likely(decoded) else captions
+        captions = _commit_certain(captions, decoded.words) if _is_likely(decoded) else captions
     # 4. The window stays bounded.
     if final:
         return replace(captions, window_start=captions.n_heard, n_words_in_window=0, n_speech=0)
@@ -196,19 +202,27 @@ def _supported(words: Sequence[Word]) -> Sequence[Word]:
     return words[: made_up[0]] if made_up else words
 
 
-def _commit_agreed(captions: Captions, words: Sequence[Word]) -> Captions:
-    """LocalAgreement-2 behind a guard: the last word is held back, because more of it may come."""
-    latest = captions.n_heard / SAMPLING_RATE - GUARD_SECONDS
-    n_agreed = 0
-    for word, before in zip(words[:-1], captions.hypothesis, strict=False):
-        if _plain(word.text) != _plain(before.text) or word.end > latest:
+def _commit_certain(captions: Captions, words: Sequence[Word]) -> Captions:
+    """LocalAgreement-2 behind a guard, without waiting for a second decode where the first has heard enough after a word.
+
+    The last word is held back, because more of it may come. A phrase said twice waits for the second decode all the same:
+    a decoder in a loop that is believed is forced to go on.
+    """
+    now = captions.n_heard / SAMPLING_RATE
+    in_window = captions.words[len(captions.words) - captions.n_words_in_window :]
+    n_certain = 0
+    for word in words[:-1]:
+        before = captions.hypothesis[n_certain : n_certain + 1]
+        agreed = bool(before) and _plain(word.text) == _plain(before[0].text)
+        settled = word.end <= now - SETTLED_SECONDS and not repeats_itself(_tokens((*in_window, *words[: n_certain + 1])))
+        if word.end > now - GUARD_SECONDS or not (agreed or settled):
             break
-        n_agreed += 1
+        n_certain += 1
     return replace(
         captions,
-        words=(*captions.words, *words[:n_agreed]),
-        n_words_in_window=captions.n_words_in_window + n_agreed,
-        hypothesis=tuple(words[n_agreed:]),
+        words=(*captions.words, *words[:n_certain]),
+        n_words_in_window=captions.n_words_in_window + n_certain,
+        hypothesis=tuple(words[n_certain:]),
     )
 
 

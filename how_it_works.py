@@ -50,13 +50,13 @@ def page(say: Callable[[str], str]) -> str:
 |---|---|---|---|
 | {say("Streaming, accumulated")} | {say("everything said so far, every time")} | {say("more with every second: twice as long a talk costs four times as much")} | {say("nothing, but each text comes later than the one before")} |
 | {say("Streaming, chunk only")} | {say("each piece once, alone")} | {say("the least, and always the same")} | {say("words that a cut falls into, and what the words before would have told")} |
-| {say("Live captions")} | {say(f"the last {captions.constant('WINDOW_SECONDS'):g} s at most, after the words that are certain")} | {say("always the same")} | {say("little: a word is certain once two decodes agree on it")} |
+| {say("Live captions")} | {say(f"the last {captions.constant('WINDOW_SECONDS'):g} s at most, after the words that are certain")} | {say("always the same")} | {say(f"little: a word is certain once two decodes agree on it, or {captions.constant('SETTLED_SECONDS'):g} s after it")} |
 
 {say("In the code's own words:")}
 
 - `asr.transcribe_accumulated`: {asr.doc("transcribe_accumulated")}
 - `asr.transcribe_chunk`: {asr.doc("transcribe_chunk")}
-- `captions.update`: {captions.doc("update")} {captions.doc("_commit_agreed")}
+- `captions.update`: {captions.doc("update")} {captions.doc("_commit_certain")}
 
 {say(f"Live captions look again after {captions.constant('UPDATE_SECONDS'):g} s of new sound, hold back what ended less than {captions.constant('GUARD_SECONDS'):g} s ago, and take a pause of {captions.constant('PAUSE_SECONDS'):g} s for the end of an utterance. When the window is full it is cut after a sentence, and {captions.constant('KEPT_SECONDS'):g} s of it stay.")}
 

@@ -221,7 +221,7 @@ CHINESE = {
     "words that a cut falls into, and what the words before would have told": "被切断的词，以及前文能提供的线索",
     "the last {} s at most, after the words that are certain": "最多解码最后 {} 秒，接在已确定的词之后",
     "always the same": "始终不变",
-    "little: a word is certain once two decodes agree on it": "很少：两次解码一致的词才算确定",
+    "little: a word is certain once two decodes agree on it, or {} s after it": "很少：两次解码一致的词，或说完 {} 秒后的词，才算确定",
     "In the code's own words:": "代码自己的说明：",
     "Live captions look again after {} s of new sound, hold back what ended less than {} s ago, and take a pause of {} s for the end of an "
     "utterance. When the window is full it is cut after a sentence, and {} s of it stay.": (

@@ -103,7 +103,7 @@ def decode_captions(stream: Captioned, settings: Settings, final: bool = False) 
     before = stream.captions or captions.Captions(task=stream.task, language=stream.language)
     waveform = stream.recording.waveform(before.window_start)
     if not final:  # one step, so that the page shows what is done of many
-        waveform = waveform[: before.n_heard - before.window_start + round(captions.STEP_SECONDS * SAMPLING_RATE)]
+        waveform = waveform[: before.step_end - before.window_start]
     after = captions.update(before, waveform, settings, final=final)
     stream.recording.forget(after.window_start)
     return dataclasses.replace(stream, captions=after, is_over=final)

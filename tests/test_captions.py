@@ -87,7 +87,7 @@ def test_the_window_is_bounded_and_a_late_minute_costs_what_an_early_one_does(fa
         assert costs[-1] <= (live.WINDOW_SECONDS + 1) * SAMPLING_RATE
     assert fake.longest <= (live.WINDOW_SECONDS + 1) * SAMPLING_RATE
     list(stream(words_of(*range(1, 601)), 90.0))
-    assert fake.longest <= (live.WINDOW_SECONDS + live.STEP_SECONDS) * SAMPLING_RATE
+    assert fake.longest <= live.LONGEST_SECONDS * SAMPLING_RATE
     assert np.mean(costs[-60:]) <= 1.1 * np.mean(costs[60:120])
 
 
@@ -257,6 +257,36 @@ def test_a_language_is_kept_once_enough_of_it_was_heard(
     before = live.Captions(language=chosen, n_speech=round(seconds * SAMPLING_RATE))
     after, _ = live._decode(before, np.zeros(SAMPLING_RATE), Settings())
     assert (after.heard_language, after.language) == ("it", kept)
+
+
+@pytest.mark.parametrize(
+    ("words", "before", "n_certain"),
+    [
+        ([word(1, 7.0, 7.9), word(2, 8.1, 8.9), word(3, 8.9, 9.3)], [], 1),  # 2 s are heard after the first
+        ([word(1, 7.0, 7.9), word(2, 8.1, 8.9), word(3, 8.9, 9.3)], [word(1), word(2)], 2),  # two decodes agree on the second
+        ([word(1, 7.0, 7.9), word(2, 8.1, 9.5), word(3, 9.5, 9.6)], [word(1), word(2)], 1),  # it may be cut
+        ([word(1, 7.0, 7.5), word(2, 7.5, 8.0)], [], 1),  # more of the last may come
+        ([word(1, 7.0, 8.1), word(2, 8.1, 8.9), word(3, 8.9, 9.0)], [word(4), word(2)], 0),  # one that is not certain holds up the next
+        ([], [word(1)], 0),
+    ],
+)
+def test_a_word_is_certain_once_two_decodes_agree_or_enough_is_heard_after_it(
+    words: list[Word], before: list[Word], n_certain: int
+) -> None:
+    captions = live._commit_certain(live.Captions(hypothesis=tuple(before), n_heard=10 * SAMPLING_RATE), words)
+    assert captions.words == tuple(words[:n_certain])
+    assert captions.hypothesis == tuple(words[n_certain:])
+    assert captions.n_words_in_window == n_certain
+
+
+@pytest.mark.parametrize("n_committed", [0, 3])
+def test_a_phrase_said_twice_waits_until_two_decodes_agree(n_committed: int) -> None:
+    """Whisper in a loop gives it with times like any other; committed, it would be the prefix of ever more of the same."""
+    said = [word(number % 5, index / 10, (index + 1) / 10) for index, number in enumerate(range(13))]
+    before = live.Captions(words=tuple(said[:n_committed]), n_words_in_window=n_committed, n_heard=10 * SAMPLING_RATE)
+    once = live._commit_certain(before, said[n_committed:])
+    assert once.words == tuple(said[:9]), "the tenth ends the repetition"
+    assert live._commit_certain(once, once.hypothesis).words == tuple(said[:12])
 
 
 def cut_at(words: list[Word], n_heard: float = 13.0, **more: int) -> live.Captions:
