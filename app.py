@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import gradio as gr
 from gradio.events import Dependency
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
 import asr
 import checkpoints
@@ -92,7 +94,8 @@ CSS = """
 .dark { --color-accent: var(--primary-500); }  /* the theme has one accent for both, and on black the darker one is too dark */
 """
 # Gradio's own colours have too little contrast for many: 1.9 for what is grey, 2.8 for what is orange, where 4.5 is enough.
-THEME = gr.themes.Default().set(
+# Of Gradio's fonts, the page needs one.
+THEME = gr.themes.Default(font_mono=["ui-monospace", "Consolas", "monospace"]).set(
     color_accent="*primary_700",
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_hover="*primary_800",
@@ -1004,7 +1007,8 @@ def main() -> None:
         theme=THEME,
         mcp_server=options.mcp,
         state_session_capacity=settings.max_visitors,  # Gradio keeps half a megabyte of each session's page, and of 10000 unless told
-        app_kwargs={"exception_handlers": {OSError: no_room}},
+        # Gradio compresses its scripts, not the page itself, which is half a megabyte.
+        app_kwargs={"exception_handlers": {OSError: no_room}, "middleware": [Middleware(GZipMiddleware)]},
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,
     )
