@@ -302,12 +302,17 @@ def _generate(
 
 
 def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_forced: int, budget: int, options: Options) -> _Attempt:
-    """Decodes one window with several hypotheses at once: openai/whisper's BeamSearchDecoder.
+    """Decodes one window with several hypotheses at once: transformers' beam search, which is the course's.
 
     Args:
         heard: one window.
         prompt, n_forced, budget: as `_generate` takes them.
     """
+
+    def by_token(beam: tuple[list[int], list[float]]) -> float:
+        """How likely it is; by token, as short ones would win otherwise."""
+        return sum(beam[1]) / len(beam[1])
+
     n_beams, forced = options.n_beams, prompt[len(prompt) - n_forced :]
     budget, decoder, state, no_speech = _read_prompt(fast_whisper, heard, prompt, budget)
     beams: list[tuple[list[int], list[float]]] = [([], [])]  # tokens and how likely each is, best first
@@ -317,28 +322,31 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
         # 1. How likely each next token is after each hypothesis.
         logits = _next_logits(fast_whisper, state, forced, [tokens for tokens, _ in beams], options)
         likely, chosen = logits.log_softmax(-1).topk(n_beams + 1)
-        # 2. The best of all continuations go on. Those that end are set aside, and enough of them are the end.
+        # 2. The best of all continuations go on. Those that end are set aside if they are among the best themselves.
         following = [
             (sum(logprobs) + logprob, row, token, logprob)
             for row, (_, logprobs) in enumerate(beams)
             for token, logprob in zip(chosen[row].tolist(), likely[row].tolist(), strict=True)
         ]
         parents, before, beams = [], beams, []
-        for _, row, token, logprob in sorted(following, reverse=True):
+        for rank, (_, row, token, logprob) in enumerate(sorted(following, reverse=True)):
             tokens, logprobs = before[row]
-            if token == fast_whisper.tokens.end:
-                ended.append((tokens, [*logprobs, logprob]))
-            else:
+            if token != fast_whisper.tokens.end:
                 parents.append(row)
                 beams.append(([*tokens, token], [*logprobs, logprob]))
+            elif rank < n_beams:
+                ended.append((tokens, [*logprobs, logprob]))
             if len(beams) == n_beams:
                 break
-        if len(ended) >= n_beams or not beams or step == budget - 1 or (step % LOOP_EVERY == 0 and loop_period(beams[0][0])):
+        # 3. It is over once none that goes on is likelier than what has ended.
+        ended = sorted(ended, key=by_token, reverse=True)[:n_beams]
+        if not beams or (len(ended) == n_beams and by_token(beams[0]) <= by_token(ended[-1])):
+            break
+        if step == budget - 1 or (step % LOOP_EVERY == 0 and loop_period(beams[0][0])):
             break
         decoder.branch(parents)
         state = decoder(torch.tensor([[tokens[-1]] for tokens, _ in beams], device=fast_whisper.device))
-    # 3. The likeliest by token, as short ones would win otherwise.
-    tokens, logprobs = max(ended or beams, key=lambda beam: sum(beam[1]) / len(beam[1]))
+    tokens, logprobs = max(ended or beams, key=by_token)
     if period := loop_period(tokens):
         tokens = tokens[: -period * (LOOP_REPEATS - 1)]
     ratio = compression_ratio(_text(fast_whisper, tokens))
