@@ -14,9 +14,11 @@ import html
 import importlib.util
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import gradio as gr
 from gradio.events import Dependency
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -38,7 +41,7 @@ import endpoints
 import how_it_works
 import stst
 import tts
-from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16
+from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16, write_wav
 from checkpoints import Settings, language_name
 from endpoints import DETECT, MODEL, spoken
 from telling import (
@@ -58,10 +61,12 @@ from telling import (
     voice_line,
     with_times,
 )
-from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, LimitError, Sent, StreamingMode, Visitor, Visitors, decode_captions
+from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, LimitError, Sent, StreamingMode, Visitor, Visitors, decode_captions, delete_upload
 
 if TYPE_CHECKING:
     from decoding import Decoded
+
+Event = Callable[..., Dependency]  # what is called with what is to be done then
 
 STREAM_EVERY = 0.5  # seconds of sound in a chunk; below that, Gradio loses and reorders chunks
 IN_FLIGHT_SECONDS = 5.0  # after Stop, chunks that the page has sent are waited for that long
@@ -76,6 +81,8 @@ PLAYER_HTML = '<button class="sm secondary" hidden>Pause</button> <span></span>'
 SILENCE = {"index": 0, "rate": 0, "pcm": ""}  # what the player is given to be quiet
 CANCELLED = "Cancelled. What is done is put together."
 CLOCK_SECONDS = 2.0  # between two looks at how far the captions are
+SWEEP_SECONDS = 300.0  # between two looks at what lies around
+DISK_FULL = "The server's disk is full, so there are no files to download."
 # A screen reader reads what is new when it has time.
 POLITE = "element.setAttribute('aria-live', 'polite'); element.setAttribute('aria-atomic', 'false')"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -135,6 +142,7 @@ class Page:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.visitors = Visitors(settings.max_visitors)
+        self.cache = Path(get_upload_folder())  # where the page's files come and go
         self.languages: list[tuple[Sequence[str], gr.Dropdown]] = []  # shown once one of these is known to be multilingual
         self.sources: list[tuple[str, gr.Markdown]] = []  # with what they tell of: "asr", "translation" or "voice"
         self.voices: list[gr.Dropdown] = []
@@ -143,10 +151,10 @@ class Page:
         self.examples: list[gr.Button] = []  # of the Hub's
         self.foreign_examples: list[gr.Button] = []  # for what may know English only
         self.texts: dict[str, gr.Textbox] = {}  # that a reload does not lose
-        self.runs: list[Dependency] = []  # after which the status lines have something new to tell
+        self.runs: list[tuple[str, Dependency, gr.Button]] = []  # by name, with the button that cancels it
 
     def build(self) -> gr.Blocks:
-        with gr.Blocks(title="Speech", analytics_enabled=False, delete_cache=(300, 3600)) as demo:
+        with gr.Blocks(title="Speech", analytics_enabled=False) as demo:
             endpoints.add(self)  # first: the tabs' own events would take the names of the functions that they share
             gr.Markdown(t("# Speech\nSpeak or choose a file: read it, read it in English, or hear it in English."))
             with gr.Tabs():
@@ -171,13 +179,14 @@ class Page:
             sources, languages = [markdown for _, markdown in self.sources], [dropdown for _, dropdown in self.languages]
             choices = [*languages, *self.voices, *self.targets, *self.shortcuts, *self.examples, *self.foreign_examples]
             outputs = [*sources, *choices]
-            remembered = gr.BrowserState(storage_key="speech-voice", secret="not one")  # any that outlasts a restart
-            demo.load(self.prepare, remembered, outputs, api_visibility="private", show_progress="hidden")
+            remembered = gr.JSON(visible=False)  # the voice that was chosen in this browser
+            demo.load(self.prepare, remembered, outputs, js="() => [window.session?.voice() ?? null]", **PRIVATE)
             for voice in self.voices:  # chosen on one tab, it is chosen on all
-                chosen = f"(voice) => Array({len(self.voices) + 1}).fill(voice)"
-                voice.input(None, voice, [remembered, *self.voices], js=chosen, queue=False, api_visibility="private")
-            for run in self.runs:
-                run.then(self.tell_sources, None, sources, queue=False, **PRIVATE)
+                chosen = f"(voice) => {{ window.session?.choose(voice); return Array({len(self.voices)}).fill(voice); }}"
+                voice.input(None, voice, self.voices, js=chosen, queue=False, api_visibility="private")
+            for name, run, cancel in self.runs:
+                for ended in (run.success, run.failure):
+                    ended(self.tell_ended(name), None, [cancel, *sources], queue=False, **PRIVATE)
             kept = ", ".join(f"'{name}'" for name in self.texts)
             demo.load(None, None, [*self.texts.values()], js=f"() => window.session?.kept({kept})", api_visibility="private")
             demo.unload(self.leave)
@@ -190,6 +199,29 @@ class Page:
 
     def leave(self, request: gr.Request) -> None:
         self.visitors.leave(request.session_hash)
+
+    def own(self, path: str | None, request: gr.Request | None) -> None:
+        """What somebody has uploaded is deleted when they are gone; what else there is on this machine never."""
+        if path is not None and Path(path).is_relative_to(self.cache):
+            self.visitor(request).own(Path(path))
+
+    def hear(self, recording: Recording, chunk: str, number: int | None = None) -> None:
+        """A chunk of a stream. Its file has served then."""
+        try:
+            asr.hear(recording, chunk, number)
+        finally:
+            if Path(chunk).is_relative_to(self.cache):
+                delete_upload(Path(chunk))
+
+    def sound_file(self, name: str, sound: tuple[int, Any], request: gr.Request | None) -> str:
+        """A sound that was made for somebody: (Hz, int16 of shape (n_samples,)).
+
+        Raises:
+            OSError: the disk is full.
+        """
+        path = self.visitor(request).new_folder(self.cache) / f"{name}.wav"
+        write_wav(path, *sound)
+        return str(path)
 
     def prepare(self, voice: str | None) -> list[Any]:
         """Tells, once a page is up, which weights there are: finding out asks the Hub, but loads nothing."""
@@ -215,9 +247,14 @@ class Page:
             *[gr.update(visible="asr" in multilingual) for _ in self.foreign_examples],
         ]
 
-    def tell_sources(self, request: gr.Request) -> list[str]:
-        """The status lines once a visitor's run is over."""
-        return self.status_lines(self.visitor(request).factors)
+    def tell_ended(self, name: str) -> Callable[..., list[Any]]:
+        """Cancel, and the status lines, once a visitor's run of this name is over."""
+
+        def tell(request: gr.Request) -> list[Any]:
+            visitor = self.visitor(request)
+            return [gr.Button(visible=visitor.is_busy(name)), *self.status_lines(visitor.factors)]
+
+        return plainly(tell)
 
     def status_lines(self, factors: Mapping[str, float]) -> list[str]:
         """Which checkpoint, from where, on what and how exactly it computes, how fast the last run was."""
@@ -302,6 +339,7 @@ class Page:
         word_times: bool = False,
     ) -> Iterator[Decoded]:
         """What is understood so far, after each window."""
+        self.own(audio, request)
         waveform = load_audio(audio, self.settings.max_seconds)  # a mistake is told before anything is loaded
         self.load_whisper(self.settings.asr_checkpoint, progress)
         seconds = len(waveform) / SAMPLING_RATE
@@ -322,6 +360,7 @@ class Page:
         self, audio: str | None, request: gr.Request | None, progress: gr.Progress, cancelled: Callable[[], bool] = never
     ) -> Iterator[Decoded]:
         """What is translated so far, after each window."""
+        self.own(audio, request)
         waveform = load_audio(audio, self.settings.max_seconds)
         self.load_whisper(self.settings.translation_checkpoint, progress)
         seconds = len(waveform) / SAMPLING_RATE
@@ -330,14 +369,14 @@ class Page:
 
     def synthesise(
         self, text: str, voice: str | None = None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()
-    ) -> Any:
+    ) -> str:
         """English text, spoken: a sound file.
 
         Args:
             text: English as it is written.
             voice: SpeechT5, one of its seven speakers, or embedded; SpeechT5 where it can be had, if not given.
         """
-        return tts.joined(list(self.synthesised(text, voice, request, progress)))
+        return self.sound_file("speech", tts.joined(list(self.synthesised(text, voice, request, progress))), request)
 
     def synthesised(
         self, text: str, voice: str | None, request: gr.Request | None, progress: gr.Progress, cancelled: Callable[[], bool] = never
@@ -378,6 +417,7 @@ class Page:
         Raises:
             LimitError: as `run`; what it had come to until then was handed out.
         """
+        self.own(audio, request)
         waveform = load_audio(audio, self.settings.max_seconds)
         into = checkpoints.language_code(target)
         stst.check_translates(checkpoints.find_whisper(self.settings.translation_checkpoint), into)
@@ -415,7 +455,7 @@ class Page:
         shortcut: bool = False,
         request: gr.Request | None = None,
         progress: gr.Progress = gr.Progress(),
-    ) -> tuple[Any, str]:
+    ) -> tuple[str, str]:
         """A recording in any of 99 languages, spoken in English or another language: a sound file, and its text.
 
         Args:
@@ -425,7 +465,7 @@ class Page:
             shortcut: into another language than English by the course's shortcut rather than by text translation.
         """
         *_, cascade = self.cascade(audio, voice, target, shortcut, request, progress)
-        return (cascade.sampling_rate, cascade.speech), cascade.text
+        return self.sound_file("speech", (cascade.sampling_rate, cascade.speech), request), cascade.text
 
     # Tabs: what is where.
 
@@ -441,9 +481,7 @@ class Page:
         examples = self.example_buttons(audio)
         text = self.text("full", "Transcription", lines=4)
         recording, segments = self.playable("full", "Recording with subtitles")
-        with gr.Row(visible=False) as files:
-            srt = gr.DownloadButton(str(t("Subtitles (SRT)")), size="md")
-            vtt = gr.DownloadButton(str(t("Subtitles (WebVTT)")), size="md")
+        files = self.subtitle_files("full")
         self.source("asr")
 
         def run(audio: str | None, language: str, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
@@ -453,19 +491,18 @@ class Page:
             with visitor.cancellable("full") as run:
                 for decoded in self.transcribed(audio, language, request, progress, run.is_set, word_times=True):
                     if visitor.is_current("full", run):  # what stood there for the last recording goes with the first words
-                        yield [decoded.text, *_played(None, (), "full", 0.0), gr.Row(visible=False), gr.skip(), gr.skip()]
+                        yield [decoded.text, *_played(None, (), "full", 0.0), *_offered(())]
                 if decoded is None or not visitor.is_current("full", run):
                     return
                 written = [
-                    visitor.write(srt.GRADIO_CACHE, "transcription.srt", captions.to_srt(decoded.words)),
-                    visitor.write(vtt.GRADIO_CACHE, "transcription.vtt", captions.to_vtt(decoded.words)),
+                    visitor.write(self.cache, "transcription.srt", captions.to_srt(decoded.words)),
+                    visitor.write(self.cache, "transcription.vtt", captions.to_vtt(decoded.words)),
                 ]
                 cues = captions.cues(decoded.words)
-                files_shown = gr.Row(visible=bool(cues) and None not in written)
-                yield [decoded.text, *_played(audio, cues, "full", decoded.end), files_shown, *written]
+                yield [decoded.text, *_played(audio, cues, "full", decoded.end), *_offered(written if cues else ())]
 
-        outputs = [text, recording, segments, files, srt, vtt]
-        self.on_run((button.click, *examples), "full", run, [audio, language], outputs, cancel, show_progress_on=text)
+        outputs = [text, recording, segments, *files]
+        self.on_run([button.click, examples], "full", run, [audio, language], outputs, cancel, show_progress_on=text)
 
     def streaming_tab(self, mode: StreamingMode[Any], does: str) -> None:
         gr.Markdown(t(does))
@@ -514,13 +551,13 @@ class Page:
         Returns:
             It, and what the page tells of each chunk, of the beginning and of the end: which recording, how many chunks.
         """
-        microphone = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label=t("Speech"), elem_id=f"mic-{name}")
+        microphone = gr.Audio(sources=["microphone"], streaming=True, type="filepath", label=t("Speech"), elem_id=f"mic-{name}")
         sent = gr.JSON(visible=False)
 
-        def hear(chunk: tuple[int, Any] | None, sent: Sent, request: gr.Request) -> None:
+        def hear(chunk: str | None, sent: Sent, request: gr.Request) -> None:
             stream = self.visitor(request).stream(name, sent)
             if chunk is not None and stream is not None:
-                asr.hear(stream.recording, chunk, sent["chunks"] if sent else None)
+                self.hear(stream.recording, chunk, sent["chunks"] if sent else None)
 
         # Gradio tells the pace only to what is on the page when that loads: in a tab behind others it would be 0.1 s.
         pace = f"() => ({{stream_every: {STREAM_EVERY}, __type__: 'update'}})"
@@ -551,9 +588,7 @@ class Page:
         live = gr.HTML(elem_id="live-captions", html_template=LIVE, container=True, js_on_load=POLITE)
         text = self.text("captions", "Captions", lines=4, max_lines=20, visible=False)
         status = gr.Markdown(elem_id="status-captions")
-        with gr.Row(visible=False) as files:
-            srt = gr.DownloadButton(str(t("Subtitles (SRT)")), size="md", elem_id="srt-captions")
-            vtt = gr.DownloadButton(str(t("Subtitles (WebVTT)")), size="md", elem_id="vtt-captions")
+        files = self.subtitle_files("captions")
         timer, clock = gr.Timer(STREAM_EVERY, active=False), gr.Timer(CLOCK_SECONDS, active=False)
         self.source("asr")
 
@@ -587,8 +622,8 @@ class Page:
                 return shown("", say(str(NoSpeechError())))
             words = stream.captions.words
             written = [
-                visitor.write(srt.GRADIO_CACHE, "captions.srt", captions.to_srt(words)),
-                visitor.write(vtt.GRADIO_CACHE, "captions.vtt", captions.to_vtt(words)),
+                visitor.write(self.cache, "captions.srt", captions.to_srt(words)),
+                visitor.write(self.cache, "captions.vtt", captions.to_vtt(words)),
             ]
             return shown(stream.captions.committed, captions_status(stream, self.settings), written)
 
@@ -598,13 +633,12 @@ class Page:
                 gr.HTML("", visible=live or not said),
                 gr.Textbox(said, visible=bool(said)),
                 told,
-                gr.Row(visible=bool(written) and None not in written),
-                *(written or (None, None)),
+                *_offered(written),
                 gr.Timer(active=live),
                 gr.Timer(active=live),
             ]
 
-        outputs = [live, text, status, files, srt, vtt, timer, clock]
+        outputs = [live, text, status, *files, timer, clock]
         microphone.start_recording(plainly(begin), [task, language, sent], outputs, js=_begin("captions"), queue=False, **PRIVATE)
         timer.tick(plainly(decode), None, [live, status, timer, clock], trigger_mode="once", **MODEL, **PRIVATE)
         clock.tick(plainly(tell), None, status, trigger_mode="once", concurrency_limit=None, **PRIVATE)
@@ -636,7 +670,7 @@ class Page:
                     if visitor.is_current("translation", run):
                         yield decoded.text
 
-        self.on_run((button.click, *examples), "translation", run, [audio], [text], cancel, show_progress_on=text)
+        self.on_run([button.click, examples], "translation", run, [audio], [text], cancel, show_progress_on=text)
 
     def synthesis_tab(self) -> None:
         gr.Markdown(t("Type English text; hear it."))
@@ -666,10 +700,16 @@ class Page:
                     return
                 if run.is_set():
                     ended = say("Cancelled.")
+                if not parts:
+                    yield [SILENCE, ended, gr.skip()]
+                    return
                 told = f"{ended} {say(f'{seconds:.1f} s of speech.')}"
-                yield [gr.skip(), told, tts.joined(parts)] if parts else [SILENCE, ended, gr.skip()]
+                try:
+                    yield [gr.skip(), told, self.sound_file("speech", tts.joined(parts), request)]
+                except OSError:
+                    yield [gr.skip(), f"{told} {say(DISK_FULL)}", gr.skip()]
 
-        self.on_run((button.click,), "synthesis", run, [text, voice], [player, status, speech], cancel, show_progress_on=status)
+        self.on_run([button.click], "synthesis", run, [text, voice], [player, status, speech], cancel, show_progress_on=status)
         cancel.click(lambda: (SILENCE, say(CANCELLED)), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_tab(self) -> None:
@@ -694,7 +734,7 @@ class Page:
             if source == "upload":
                 self.video_button(audio)
             cancel = self.cancel_button(source, audio)
-        examples = self.example_buttons(audio, foreign=True) if source == "upload" else []
+        examples = self.example_buttons(audio, foreign=True) if source == "upload" else None
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
         status = gr.Markdown(elem_id=f"status-{source}", min_height=50)
         text = self.text(source, "Translation, with its times in the recording", lines=3, max_lines=15)
@@ -735,14 +775,14 @@ class Page:
                 if cascade is None:
                     yield [SILENCE, ended, *[gr.skip()] * 5]
                     return
-                written, full = _saved(cascade, visitor, speech.GRADIO_CACHE, Path(str(audio)).stem)
+                written, full = _saved(cascade, visitor, self.cache, Path(str(audio)).stem)
                 seconds = len(cascade.speech) / max(1, cascade.sampling_rate)
                 played = _played(written[0] if written and cascade.sentences else None, speech_cues(cascade), source, seconds)
                 listed_files = gr.update(visible=bool(written), value=written)
                 yield [gr.skip(), f"{ended} {report(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files]
 
         given = [audio, voice, target, shortcut, with_transcript]
-        self.on_run((button.click, *examples), source, run, given, outputs, cancel, show_progress_on=status)
+        self.on_run([button.click, *([examples] if examples else [])], source, run, given, outputs, cancel, show_progress_on=status)
         cancel.click(lambda: (SILENCE, say(CANCELLED)), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_of_files(self) -> None:
@@ -754,8 +794,13 @@ class Page:
             cancel = self.cancel_button("files", files)
         status = gr.Markdown(elem_id="status-files", min_height=50)
         results = gr.File(label=t("Files"), file_count="multiple", interactive=False, visible=False, elem_id="files-files")
-        ready = "(files) => ({interactive: Boolean(files?.length), __type__: 'update'})"
-        files.change(None, files, button, js=ready, queue=False, api_visibility="private")
+
+        def given(paths: list[str] | None, request: gr.Request) -> gr.Button:
+            for path in paths or ():
+                self.own(path, request)
+            return gr.Button(interactive=bool(paths))
+
+        files.change(plainly(given), files, button, queue=False, **PRIVATE)
 
         def run(
             paths: list[str], voice: str | None, target: str, shortcut: bool, request: gr.Request, progress: gr.Progress = gr.Progress()
@@ -778,7 +823,7 @@ class Page:
                     except ValueError as error:  # written to be read; the others go on
                         ended = say(str(error))
                     if cascade is not None:
-                        files, full = _saved(cascade, visitor, results.GRADIO_CACHE, commandline.unique_name(path, names))
+                        files, full = _saved(cascade, visitor, self.cache, commandline.unique_name(path, names))
                         written += files
                         ended = f"{ended} {report(cascade)} {full}"
                     lines.append(ended if ended.startswith(name) else f"{name}: {ended}")
@@ -788,7 +833,7 @@ class Page:
                 yield listed(lines), gr.skip()
 
         inputs, outputs = [files, voice, target, shortcut], [status, results]
-        self.on_run((button.click,), "files", run, inputs, outputs, cancel, show_progress_on=status)
+        self.on_run([button.click], "files", run, inputs, outputs, cancel, show_progress_on=status)
 
     # Parts that several tabs have.
 
@@ -799,13 +844,12 @@ class Page:
             self.visitor(request).cancel(name)
 
         button = gr.Button(t("Cancel"), variant="stop", visible=False)
-        for cancelled in (button.click, *([given.clear] if given is not None else [])):
-            cancelled(cancel, None, None, queue=False, **PRIVATE)
+        gr.on([button.click, *([given.clear] if given is not None else [])], cancel, None, None, queue=False, **PRIVATE)
         return button
 
     def on_run(
         self,
-        events: Sequence[Callable[..., Dependency]],
+        events: Sequence[Event],
         name: str,
         run: Callable[..., Iterator[Any]],
         inputs: list[Any],
@@ -815,15 +859,14 @@ class Page:
     ) -> None:
         """What begins a run. One that begins before the last has ended takes its place; Cancel is seen meanwhile."""
 
-        def cancel_shown(request: gr.Request) -> gr.Button:
-            return gr.Button(visible=name in self.visitor(request).runs)
+        def ask(request: gr.Request) -> gr.Button:
+            self.visitor(request).ask(name)
+            return gr.Button(visible=True)
 
         how |= {"trigger_mode": "multiple", "api_visibility": "private", **MODEL}
         for begun in events:
-            begun(lambda: gr.Button(visible=True), None, cancel, queue=False, **PRIVATE)
-            self.runs.append(started := begun(plainly(run), inputs, outputs, **how))
-            for ended in (started.success, started.failure):
-                ended(cancel_shown, None, cancel, queue=False, **PRIVATE)
+            begun(plainly(ask), None, cancel, queue=False, **PRIVATE)
+            self.runs.append((name, begun(plainly(run), inputs, outputs, **how), cancel))
 
     def text(self, name: str, label: str, **how: Any) -> gr.Textbox:
         """What was understood; a reload does not lose it."""
@@ -836,6 +879,14 @@ class Page:
         """Sound with its words on it, and under it each piece of what is said, to be played from there."""
         sound = gr.Audio(label=t(label), interactive=False, visible=False, buttons=["download"], elem_id=f"speech-{name}")
         return sound, gr.HTML(js_on_load=SEGMENTS, elem_id=f"segments-{name}")
+
+    def subtitle_files(self, name: str) -> list[gr.DownloadButton]:
+        """What `_offered` shows."""
+        with gr.Row():
+            return [
+                gr.DownloadButton(str(t(f"Subtitles ({title})")), size="md", visible=False, elem_id=f"{suffix}-{name}")
+                for title, suffix in (("SRT", "srt"), ("WebVTT", "vtt"))
+            ]
 
     def language(self, value: str, *roles: str) -> gr.Dropdown:
         """A choice that is shown where a checkpoint in one of these roles knows more than English."""
@@ -863,16 +914,25 @@ class Page:
     def button_for(self, audio: gr.Audio, title: str) -> gr.Button:
         """A button that waits for the sound: between Stop and the end of its upload there would be nothing to work on."""
         button = gr.Button(t(title), variant="primary", interactive=False)
-        ready = "(audio) => ({interactive: audio !== null, __type__: 'update'})"
-        audio.change(None, audio, button, js=ready, queue=False, api_visibility="private")
+
+        def given(path: str | None, request: gr.Request) -> gr.Button:
+            self.own(path, request)
+            return gr.Button(interactive=path is not None)
+
+        audio.change(plainly(given), audio, button, queue=False, **PRIVATE)
         return button
 
     def video_button(self, audio: gr.Audio) -> None:
         """The recorder refuses files that the browser calls video; their sound is as good."""
         button = gr.UploadButton(str(t("Choose a video (mp4, webm)")), file_types=["video", "audio"], size="md")
-        button.upload(plainly(_sound_of), button, audio, api_visibility="private")
 
-    def example_buttons(self, audio: gr.Audio, *, foreign: bool = False) -> list[Callable[..., Dependency]]:
+        def sound_of(path: str, request: gr.Request) -> str:
+            self.own(path, request)
+            return self.sound_file(Path(path).stem, (SAMPLING_RATE, to_pcm16(load_audio(path, self.settings.max_seconds))), request)
+
+        button.upload(plainly(sound_of), button, audio, api_visibility="private")
+
+    def example_buttons(self, audio: gr.Audio, *, foreign: bool = False) -> Event:
         """Sound to begin with, for whoever has none.
 
         Args:
@@ -890,19 +950,17 @@ class Page:
             self.examples.append(of_the_hub)
         else:
             self.foreign_examples += others
-        sounds: list[tuple[gr.Button, Callable[[], Any]]] = [(english, self.english_example), (of_the_hub, stst.first_example)]
-        sounds += [(button, _sound_in(file)) for button, file in zip(others, EXAMPLES.values(), strict=True)]
-        return [button.click(plainly(sound), None, audio, api_visibility="private").success for button, sound in sounds]
+        files = {button._id: file for button, file in zip(others, EXAMPLES.values(), strict=True)}
 
-    def english_example(self) -> tuple[int, Any]:
-        return tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings)
+        def example(chosen: gr.EventData, request: gr.Request) -> str:
+            button = cast(gr.Button, chosen.target)._id
+            if button in files:
+                return str(shutil.copy(files[button], self.visitor(request).new_folder(self.cache)))
+            made = stst.first_example() if button == of_the_hub._id else tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings)
+            return self.sound_file("example", made, request)
 
-
-def _sound_in(file: Path) -> Callable[[], str]:
-    def sound() -> str:
-        return str(file)
-
-    return sound
+        clicks = [button.click for button in (english, *others, of_the_hub)]
+        return gr.on(clicks, plainly(example), None, audio, api_visibility="private", **MODEL).success
 
 
 def _so_far(windows: Iterator[Decoded], seconds: float, progress: gr.Progress, doing: str) -> Iterator[Decoded]:
@@ -928,13 +986,12 @@ def _stopped() -> tuple[type[Exception], ...]:
     return (sys.modules["decoding"].Stopped,) if "decoding" in sys.modules else ()
 
 
-def _saved(cascade: stst.Cascade, visitor: Visitor, parent: str, name: str) -> tuple[list[str], str]:
+def _saved(cascade: stst.Cascade, visitor: Visitor, parent: Path, name: str) -> tuple[list[str], str]:
     """The files of a cascade, and what is to be told where the disk takes none: what is on the page stays."""
     try:
-        folder = tempfile.mkdtemp(dir=visitor.folder(parent))  # new each time, as browsers keep what they got
-        return [str(file) for file in stst.save(cascade, Path(folder), name)], ""
+        return [str(file) for file in stst.save(cascade, visitor.new_folder(parent), name)], ""
     except OSError:
-        return [], say("The server's disk is full, so there are no files to download.")
+        return [], say(DISK_FULL)
 
 
 def _played(sound: str | None, cues: Sequence[Cue], name: str, seconds: float) -> list[Any]:
@@ -945,6 +1002,13 @@ def _played(sound: str | None, cues: Sequence[Cue], name: str, seconds: float) -
     return [gr.Audio(sound, visible=True, subtitles=subtitles), segments_html(cues, f"speech-{name}", seconds)]
 
 
+def _offered(subtitles: Sequence[Path | None]) -> list[gr.DownloadButton]:
+    """SRT and WebVTT to be downloaded; nothing, unless both could be written."""
+    return [gr.DownloadButton(value=path, visible=True) for path in subtitles if None not in subtitles] or [
+        gr.DownloadButton(visible=False)
+    ] * 2
+
+
 def _begin(name: str) -> str:
     """The last input, which nobody sees, becomes which recording begins."""
     return f"(...inputs) => [...inputs.slice(0, -1), window.microphones?.begin('{name}', {1000 * STREAM_EVERY:g}) ?? null]"
@@ -953,10 +1017,6 @@ def _begin(name: str) -> str:
 def _finish(name: str) -> str:
     """The last input, which nobody sees, becomes which recording ends, and how many chunks were sent of it."""
     return f"(...inputs) => [...inputs.slice(0, -1), window.microphones?.sent('{name}') ?? null]"
-
-
-def _sound_of(path: str) -> tuple[int, Any]:
-    return SAMPLING_RATE, to_pcm16(load_audio(path))
 
 
 # --- command line -------------------------------------------------------------------------------------------------
@@ -990,9 +1050,11 @@ def main() -> None:
 
         zero_gpu.place(settings)
     doors.close()
+    os.environ["GRADIO_TEMP_DIR"] = _folder_of_its_own(Path(get_upload_folder()))
     page = Page(settings)
     demo = page.build()
-    signal.signal(signal.SIGTERM, lambda *_: _leave(page, demo))
+    signal.signal(signal.SIGTERM, lambda *_: _leave(page))
+    threading.Thread(target=_sweep, args=(page, demo), daemon=True).start()
     demo.queue(max_size=int(options.max_queue))
     demo.launch(
         server_name=options.host,
@@ -1014,16 +1076,28 @@ def main() -> None:
     )
 
 
-def _leave(page: Page, demo: gr.Blocks) -> None:
+def _folder_of_its_own(parent: Path) -> str:
+    """Another process may have another there."""
+    parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.mkdtemp(prefix="speech-", dir=parent)
+
+
+def _sweep(page: Page, demo: gr.Blocks) -> None:
+    """In place of Gradio's `delete_cache`, which keeps the name of what others deleted for good."""
+    while True:
+        time.sleep(SWEEP_SECONDS)
+        page.visitors.sweep(page.cache)
+        for names in demo.temp_file_sets:
+            names.clear()
+
+
+def _leave(page: Page) -> None:
     """At once, as whoever stops a server expects, but with nothing of its visitors left behind, uploads included.
 
     Waiting for what computes would take minutes, and Python's own way out aborts while torch's threads run.
     """
     page.visitors.free()
-    for files in demo.temp_file_sets:
-        for file in tuple(files):
-            with suppress(OSError):
-                os.remove(file)
+    shutil.rmtree(page.cache, ignore_errors=True)
     os._exit(0)
 
 

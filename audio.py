@@ -6,7 +6,7 @@ Does not know: models, the page. A *waveform* is float32, shape (n_samples,), 16
 
 from __future__ import annotations
 
-import itertools
+import io
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +127,13 @@ def pcm_to_float(pcm: np.ndarray) -> np.ndarray:
 def to_pcm16(waveform: np.ndarray) -> np.ndarray:
     """float32 in [-1, 1] -> int16. Clipped first: without that, 1.2 would wrap around to -26216."""
     return (np.clip(waveform, -1.0, 1.0) * np.iinfo(np.int16).max).astype(np.int16)
+
+
+def write_wav(path: Path, sampling_rate: int, pcm: np.ndarray) -> None:
+    """int16, (n_samples,), as a file. Made in memory first: a full disk is an `OSError`, where libsndfile would say "System error"."""
+    file = io.BytesIO()
+    soundfile.write(file, pcm, sampling_rate, format="WAV", subtype="PCM_16")
+    path.write_bytes(file.getvalue())
 
 
 class Recording:
@@ -287,9 +294,9 @@ def _ffmpeg_blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
     def blocks() -> Iterator[np.ndarray]:
         with container:
             try:
-                for frame in itertools.chain(container.decode(stream), [None]):
+                for frame in container.decode(stream):
                     for converted in to_float.resample(frame):
-                        yield converted.to_ndarray().mean(axis=0, dtype=np.float32)
+                        yield converted.to_ndarray().mean(axis=0)
             except av.FFmpegError as error:
                 raise AudioError(_damaged(path.name)) from error
 

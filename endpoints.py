@@ -32,13 +32,14 @@ def spoken(language: str) -> str | None:
 
 def add(page: Page) -> None:
     """The endpoints of an app, on components that nobody sees."""
-    with gr.Column(visible=False):
+    hidden: dict[str, Any] = {"visible": False}  # each by itself: a browser loads what the others are made of, though nobody sees them
+    with gr.Column(**hidden):
         speech = gr.Audio(type="filepath", label="Speech")
-        language = gr.Dropdown(LANGUAGES, value=DETECT, label="Language spoken")
+        language = gr.Dropdown(LANGUAGES, value=DETECT, label="Language spoken", **hidden)
         text, send = gr.Textbox(label="Text"), gr.Button()
         send.click(plainly(page.transcribe), [speech, language], text, api_name="transcribe", **MODEL)
         send.click(plainly(page.translate), speech, text, api_name="translate", **MODEL)
-        voice = gr.Dropdown([*typing.get_args(tts.Voice)], value=None, label="Voice")
+        voice = gr.Dropdown([*typing.get_args(tts.Voice)], value=None, label="Voice", **hidden)
         sound = gr.Audio(label="Speech")
         send.click(plainly(page.synthesise), [text, voice], sound, api_name="synthesise", **MODEL)
         target, shortcut = gr.Textbox("english", label="Target language"), gr.Checkbox(label="Shortcut")
@@ -54,7 +55,7 @@ def _add_stream(page: Page, mode: StreamingMode[Any], speech: gr.Audio, language
         visitor, name = page.visitor(request), f"{mode.name}-endpoint"
         if new_recording or name not in visitor.streams:
             visitor.streams[name] = mode.begin(Recording(page.settings.max_seconds))
-        asr.hear(visitor.streams[name].recording, chunk)
+        page.hear(visitor.streams[name].recording, chunk)
         stream = page.decode(mode, name, language, request)
         return stream.text if stream else ""
 
@@ -86,7 +87,7 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
             visitor.streams[name] = page.captioned(task, language)
         recording = visitor.streams[name].recording
         if chunk is not None:
-            asr.hear(recording, chunk)
+            page.hear(recording, chunk)
         if final:
             recording.finish()
         before, stream = None, visitor.advance(name, lambda stream: decode_captions(stream, page.settings, final))
@@ -100,6 +101,6 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
 
     caption_chunk._mcp_type = "page"  # type: ignore[attr-defined]  # as above
     final = gr.Checkbox(label="Final")
-    task = gr.Dropdown(TASKS, value=TASKS[0], label="Task")
+    task = gr.Dropdown(TASKS, value=TASKS[0], label="Task", visible=False)
     partial = gr.Textbox(label="Partial")
     send.click(plainly(caption_chunk), [speech, final, task, language], [text, partial], api_name="captions", **MODEL)

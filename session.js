@@ -1,6 +1,9 @@
 // What was written stays through a reload, in this tab of this browser alone: session storage is gone once the tab is closed, and
 // nobody who sits there next finds it.
+// The voice that was chosen is no secret: it stays in this browser.
 window.session = {
+  choose: (voice) => localStorage.setItem("speech-voice", JSON.stringify(voice)),
+  voice: () => JSON.parse(localStorage.getItem("speech-voice")),
   keep: (name, text) => {
     if (text) sessionStorage.setItem(`speech-${name}`, text);
     else sessionStorage.removeItem(`speech-${name}`);

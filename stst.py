@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import soundfile
 
-from audio import SAMPLING_RATE, SUFFIXES, Audio, NoSpeechError, load_audio, to_pcm16
+from audio import SAMPLING_RATE, SUFFIXES, Audio, NoSpeechError, load_audio, to_pcm16, write_wav
 from checkpoints import (
     CheckpointError,
     Settings,
@@ -361,7 +361,7 @@ def save(cascade: Cascade, folder: Path, name: str) -> list[Path]:
     files = []
     if cascade.sentences:
         files.append(folder / f"{name}.wav")
-        soundfile.write(files[0], cascade.speech, cascade.sampling_rate, subtype="PCM_16")
+        write_wav(files[0], cascade.sampling_rate, cascade.speech)
     translation = [Timed(f" {sentence.text}", sentence.start, sentence.end) for sentence in cascade.sentences]
     for kind, parts in (("translation", translation), ("transcript", cascade.transcript)):
         words = [word for part in parts for word in words_of(part)]

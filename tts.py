@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import soundfile
 from num2words import num2words
 
-from audio import SAMPLING_RATE, to_pcm16
+from audio import SAMPLING_RATE, to_pcm16, write_wav
 from checkpoints import (
     MMSVoice,
     Settings,
@@ -302,8 +301,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for part in stream(_read(file), options.voice, settings, options.language):
             parts.append(part)
             report(part.done)
-        path, (sampling_rate, speech) = folder / f"{name}.wav", joined(parts)
-        soundfile.write(path, speech, sampling_rate, subtype="PCM_16")
+        path = folder / f"{name}.wav"
+        write_wav(path, *joined(parts))
         return [path]
 
     return commandline.run(options.inputs, options.out, ("txt",), work)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # importing it imports torch: seconds that an app which only 
     from decoding import Task
 
 GRACE_SECONDS = 60.0  # a phone that sleeps, or a network that blinks, is not a visitor who left
-IDLE_SECONDS = 3600.0  # a program that opened a session and never closed it
+IDLE_SECONDS = 3600.0  # a program that opened a session and never closed it; an upload that nothing was done with
 
 
 # --- the ways to stream -------------------------------------------------------------------------------------------
@@ -126,6 +127,13 @@ class LimitError(ValueError):
     """More than whoever runs the app allows; the message names the limit and what would fit."""
 
 
+def delete_upload(upload: Path) -> None:
+    """With its folder: each upload has one of its own."""
+    upload.unlink(missing_ok=True)
+    with suppress(OSError):
+        upload.parent.rmdir()
+
+
 @dataclass(eq=False)
 class Visitor:
     """One browser tab's, or one API client's, streams by name, and the files made for it."""
@@ -139,6 +147,8 @@ class Visitor:
     n_running: int = 0
     last_seen: float = field(default_factory=time.monotonic)
     left: bool = False
+    _asked: dict[str, threading.Event] = field(default_factory=dict)  # runs that wait for their turn by name; set once cancelled
+    _uploads: set[Path] = field(default_factory=set)
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
     @contextmanager
@@ -158,11 +168,16 @@ class Visitor:
             with self.changing:
                 self.n_running -= 1
 
+    def ask(self, name: str) -> None:
+        """A run of this name will begin when its turn comes. Until then it can be cancelled, too."""
+        with self.changing:
+            self._asked[name] = threading.Event()
+
     @contextmanager
     def cancellable(self, name: str) -> Iterator[threading.Event]:
         """A run by name, while it lasts. A second of this name takes its place: the first is cancelled, and no longer `is_current`."""
-        mine = threading.Event()
         with self.changing:
+            mine = self._asked.pop(name, None) or threading.Event()
             if name in self.runs:
                 self.runs[name].set()
             self.runs[name] = mine
@@ -176,10 +191,14 @@ class Visitor:
     def is_current(self, name: str, run: threading.Event) -> bool:
         return self.runs.get(name) is run
 
+    def is_busy(self, name: str) -> bool:
+        return name in self.runs or name in self._asked
+
     def cancel(self, name: str) -> None:
         with self.changing:
-            if name in self.runs:
-                self.runs[name].set()
+            for run in (self.runs.get(name), self._asked.get(name)):
+                if run is not None:
+                    run.set()
 
     def begin(self, name: str, stream: Stream, sent: Sent = None) -> None:
         """A new recording takes the place of the last one."""
@@ -214,18 +233,22 @@ class Visitor:
                 self.streams[name] = after
             return after
 
-    def folder(self, parent: str) -> Path:
+    def folder(self, parent: Path) -> Path:
         """A folder of this visitor's own, whose name nobody can guess, deleted when they are gone.
 
         Args:
             parent: where it is made; the page can hand out what is there.
         """
         if self._folder is None:
-            Path(parent).mkdir(parents=True, exist_ok=True)
+            parent.mkdir(parents=True, exist_ok=True)
             self._folder = tempfile.TemporaryDirectory(prefix=secrets.token_urlsafe(16), dir=parent, ignore_cleanup_errors=True)
         return Path(self._folder.name)
 
-    def write(self, parent: str, name: str, text: str) -> Path | None:
+    def new_folder(self, parent: Path) -> Path:
+        """One within it, for files that take the place of others on the page: browsers keep what they got by its name."""
+        return Path(tempfile.mkdtemp(dir=self.folder(parent)))
+
+    def write(self, parent: Path, name: str, text: str) -> Path | None:
         """A file in that folder; None where the disk is full: what is on the page must not be lost for want of a file."""
         try:
             path = self.folder(parent) / name
@@ -234,10 +257,25 @@ class Visitor:
             return None
         return path
 
+    def own(self, upload: Path) -> None:
+        """A file that they have uploaded, to be deleted when they are gone."""
+        with self.changing:
+            self._uploads.add(upload)
+
+    def places(self) -> set[Path]:
+        """The folders of what is theirs."""
+        with self.changing:
+            folders = {upload.parent for upload in self._uploads}
+        return folders | ({Path(self._folder.name)} if self._folder is not None else set())
+
     def free(self) -> None:
-        for name in tuple(self.runs):
+        for name in (*self.runs, *self._asked):
             self.cancel(name)
         self.streams.clear()
+        with self.changing:
+            uploads, self._uploads = self._uploads, set()
+        for upload in uploads:
+            delete_upload(upload)
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -256,15 +294,14 @@ class Visitors:
         return len(self._visitors)
 
     def of(self, session: str | None) -> Visitor:
-        """Whoever has this session.
+        """Whoever has this session; None is a call without one, as of an MCP tool: somebody new.
 
         Raises:
             LimitError: there are too many others.
         """
-        if session is None:  # a bare HTTP call without a session: nothing is kept for it
-            return Visitor()
+        session = session or secrets.token_urlsafe(16)
         with self._lock:
-            self._free(lambda visitor: time.monotonic() - visitor.last_seen > IDLE_SECONDS)
+            self._free_idle()
             if session not in self._visitors and self._n_served() >= self.max_visitors:
                 self._free(lambda visitor: visitor.left)  # within their grace: whoever is here goes first
                 if self._n_served() >= self.max_visitors:
@@ -290,6 +327,20 @@ class Visitors:
     def free(self) -> None:
         """Forgets everyone: the app is being stopped."""
         self._free(lambda visitor: True)
+
+    def sweep(self, folder: Path) -> None:
+        """Deletes of what lies in the folder, once it is an hour old, what is nobody's who is here: uploads that nothing was done with."""
+        with self._lock:
+            self._free_idle()
+            kept = {place for visitor in self._visitors.values() for place in visitor.places()}
+        for place in folder.iterdir():
+            with suppress(OSError):  # it went meanwhile
+                newest = max(path.stat().st_mtime for path in (place, *place.rglob("*")))
+                if place not in kept and time.time() - newest > IDLE_SECONDS:
+                    shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+    def _free_idle(self) -> None:
+        self._free(lambda visitor: time.monotonic() - visitor.last_seen > IDLE_SECONDS)
 
     def _wait(self) -> None:
         """For the end of the first grace: one thread, however many leave at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -163,7 +164,7 @@ def test_what_a_visitor_said_is_freed_when_they_leave_and_not_when_their_network
     monkeypatch.setattr(visitors, "GRACE_SECONDS", 0.2)
     everyone = visitors.Visitors()
     ana, ben = everyone.of("a"), everyone.of("b")
-    of_ana, of_ben = (visitor.write(str(tmp_path), "captions.srt", "1") for visitor in (ana, ben))
+    of_ana, of_ben = (visitor.write(tmp_path, "captions.srt", "1") for visitor in (ana, ben))
     everyone.leave("a")
     everyone.leave("b")
     assert everyone.of("b") is ben, "back within the grace"
@@ -180,11 +181,11 @@ def test_what_a_visitor_said_is_freed_when_they_leave_and_not_when_their_network
 
 def test_nobody_can_guess_where_the_files_of_another_are(tmp_path: Path) -> None:
     ana, ben = visitors.Visitor(), visitors.Visitor()
-    first, second = ana.write(str(tmp_path), "captions.srt", "a"), ben.write(str(tmp_path), "captions.srt", "b")
+    first, second = ana.write(tmp_path, "captions.srt", "a"), ben.write(tmp_path, "captions.srt", "b")
     assert first.parent != second.parent
     assert min(len(first.parent.name), len(second.parent.name)) >= 22, "128 bits"
     assert first.parent.stat().st_mode & 0o077 == 0
-    assert ana.write(str(tmp_path), "captions.srt", "c") == first, "a new recording replaces the last one's"
+    assert ana.write(tmp_path, "captions.srt", "c") == first, "a new recording replaces the last one's"
 
 
 def test_a_session_that_never_closes_is_freed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,10 +212,50 @@ def test_many_who_leave_are_waited_for_by_one_thread_and_each_has_their_grace(mo
     assert len(everyone) == 0
 
 
-def test_a_call_without_a_session_is_kept_nowhere() -> None:
+def test_each_call_without_a_session_is_somebody_else_who_is_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     everyone = visitors.Visitors()
-    everyone.of(None)
-    assert len(everyone) == 0
+    first, second = everyone.of(None), everyone.of(None)
+    assert first is not second
+    made = [visitor.write(tmp_path, "speech.txt", "1") for visitor in (first, second)]
+    assert made[0].parent != made[1].parent
+    monkeypatch.setattr(visitors, "IDLE_SECONDS", -1.0)
+    everyone.sweep(tmp_path)
+    assert (len(everyone), [*tmp_path.iterdir()]) == (0, [])
+
+
+def test_an_hour_old_is_swept_away_unless_it_is_of_somebody_who_is_here(tmp_path: Path) -> None:
+    everyone = visitors.Visitors()
+    ana = everyone.of("ana")
+    hers, given_up, new = (tmp_path / name / "fox.wav" for name in ("1", "2", "3"))
+    for upload in (hers, given_up, new):
+        upload.parent.mkdir()
+        upload.write_bytes(b"fox")
+    ana.own(hers)
+    written = ana.write(tmp_path, "captions.srt", "1")
+    loose = tmp_path / "tmp1"
+    loose.write_bytes(b"half of an upload")
+    for path in (hers, given_up, written, loose):
+        os.utime(path, (0, 0))
+        os.utime(path.parent, (0, 0))
+    everyone.sweep(tmp_path)
+    assert [path.exists() for path in (hers, written, new)] == [True] * 3
+    assert not given_up.parent.exists()
+    assert not loose.exists()
+
+
+def test_what_waits_for_its_turn_can_be_cancelled_and_the_next_goes_on() -> None:
+    visitor = visitors.Visitor()
+    visitor.ask("full")
+    assert visitor.is_busy("full")
+    visitor.cancel("full")
+    with visitor.cancellable("full") as run:
+        assert run.is_set()
+    assert not visitor.is_busy("full")
+    visitor.ask("full")
+    with visitor.cancellable("full") as run:
+        assert not run.is_set()
+        visitor.cancel("full")
+        assert run.is_set()
 
 
 def test_a_decode_that_ends_after_a_new_recording_began_is_dropped() -> None:

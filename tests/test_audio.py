@@ -140,6 +140,7 @@ def test_a_chunk_file_keeps_its_rate_and_its_silence(tmp_path: Path) -> None:
 def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
     """Bad inputs by what is wrong with them, with words that the sentence must hold."""
     (tmp_path / "empty.wav").touch()
+    (tmp_path / "byte.wav").write_bytes(b"R")
     (tmp_path / "text.wav").write_text("<html>Not found</html>")
     (tmp_path / "noise.mp3").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "playlist.m3u8").write_text(f"#EXTM3U\n#EXTINF:1,\n{QUICK_BROWN_FOX}\n")
@@ -148,12 +149,15 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
     (tmp_path / "concat.mp3").write_text("ffconcat version 1.0\nfile neighbour.wav\n")
     m4a = write(tmp_path / "cut.m4a", chirp(3, 16000), 16000, "aac").read_bytes()
     (tmp_path / "cut.m4a").write_bytes(m4a[: len(m4a) // 2])
+    sound = m4a.index(b"mdat") + 2000
+    (tmp_path / "spoilt.m4a").write_bytes(m4a[:sound] + b"\xff" * 2000 + m4a[sound + 2000 :])
     flac = write(tmp_path / "cut.flac", chirp(3, 16000), 16000, "PCM_16").read_bytes()
     (tmp_path / "cut.flac").write_bytes(flac[:200] + bytes(2000) + flac[2200:])
     return {
         "nothing": (None, "Press record"),
         "no file": (tmp_path / "gone.wav", "no file gone.wav"),
-        "empty file": (tmp_path / "empty.wav", "empty"),
+        "empty file": (tmp_path / "empty.wav", "empty.wav is an empty file"),
+        "one byte": (tmp_path / "byte.wav", "byte.wav is not sound that can be read"),
         "header only": (write(tmp_path / "header.wav", np.zeros(0, np.float32), 16000, "PCM_16"), "The recording is empty. Record again"),
         "empty array": ((16000, np.zeros(0, np.int16)), "empty"),
         "silent": ((16000, np.zeros(16000, np.int16)), "The recording is silent. Check"),
@@ -167,6 +171,7 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
         "text": (tmp_path / "text.wav", "is not sound that can be read"),
         "bytes": (tmp_path / "noise.mp3", "noise.mp3"),
         "damaged": (tmp_path / "cut.flac", "cut.flac is damaged and cannot be read to its end"),
+        "damaged in the middle": (tmp_path / "spoilt.m4a", "spoilt.m4a is damaged and cannot be read to its end"),
         "playlist": (tmp_path / "playlist.m3u8", "is not sound that can be read"),
         "playlist of a neighbour": (tmp_path / "concat.mp3", "concat.mp3 is not sound that can be read"),
         "playlist in disguise": (tmp_path / "playlist.wav", "is not sound that can be read"),
@@ -179,9 +184,10 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
 
 
 BROKEN = [
-    "nothing", "no file", "empty file", "header only", "empty array", "silent", "too short", "too long", "not numbers", "infinite", "text",
-    "bytes", "damaged", "playlist", "playlist of a neighbour",
-    "playlist in disguise", "video without sound", "absurd rate", "pictures", "words", "folder",
+    "nothing", "no file", "empty file", "one byte", "header only", "empty array", "silent", "too short", "too long",
+    "not numbers", "infinite", "text", "bytes", "damaged", "damaged in the middle", "playlist",
+    "playlist of a neighbour", "playlist in disguise", "video without sound", "absurd rate", "pictures", "words",
+    "folder",
 ]  # fmt: skip
 
 
@@ -289,11 +295,11 @@ def test_what_is_forgotten_takes_no_memory_and_positions_stay() -> None:
         recording.forget((number - 3) * SAMPLING_RATE)
         first = max(0, number - 3) * SAMPLING_RATE
         np.testing.assert_array_equal(recording.waveform(first), numbers[first : (number + 1) * SAMPLING_RATE])
+        assert recording._buffer.nbytes < 4 * 60 * SAMPLING_RATE
     assert len(recording) == 600 * SAMPLING_RATE
     assert not recording.is_full
     with pytest.raises(ValueError, match="forgotten"):
         recording.waveform(0)
-    assert recording._buffer.nbytes < 4 * 60 * SAMPLING_RATE
     recording.forget(10**9)
     assert len(recording.waveform(len(recording))) == 0
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import captions as live
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
-from decoding import Decoded, Options, Task, Word
+from decoding import Decoded, Options, Segment, Task, Word
 from tests.measures import word_error_rate
 from tests.sounds import CLIPS, QUICK_BROWN_FOX
 
@@ -157,6 +158,7 @@ def test_words_in_no_sound_are_left_out() -> None:
     real = [word(" for", 1.0, 1.2), word(" you.", 1.2, 1.6)]
     made_up = [word(" Thank", 1.6, 1.6), word(" you", 1.6, 1.6), word(" for", 1.6, 2.0)]
     assert live._supported([*real, *made_up]) == real
+    assert live._supported([*real, made_up[0]]) == real, "nor the last by itself"
     assert live._supported([word(" a", 0.5, 0.5), *real]) == [word(" a", 0.5, 0.5), *real], "one short word is none made up"
 
 
@@ -213,6 +215,9 @@ def test_the_decoder_is_told_what_is_committed(monkeypatch: pytest.MonkeyPatch, 
     assert options.context == tuple(range(98 - live.CONTEXT_TOKENS, 98))
     assert changes == {"temperatures": (0.0,)}
     assert decoded.words == (word(100, 2.0, 2.5),), "times are since the recording began, and the prefix is not heard again"
+    calls = answer(monkeypatch, Decoded(""))
+    live._decode_window(live.Captions(words=(word(1), word(2))), np.zeros(10), Settings())
+    assert calls[0][2].context == (1, 2), "all of it, where that is little"
 
 
 def test_a_word_never_begins_before_the_last_committed_one_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +231,9 @@ def test_a_word_never_begins_before_the_last_committed_one_has_ended(monkeypatch
 def test_what_is_not_heard_after_a_pause_is_decoded_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     committed = (word(1, 1.0, 1.5), word(2, 1.5, 2.0))
     calls = answer(monkeypatch, Decoded("", words=committed), Decoded("", words=(word(3, 0.5, 1.0),)))
-    before = live.Captions(words=committed, n_words_in_window=2, window_start=SAMPLING_RATE, n_committed=3 * SAMPLING_RATE)
+    before = live.Captions(
+        words=committed, n_words_in_window=2, hypothesis=(word(9),), window_start=SAMPLING_RATE, n_committed=3 * SAMPLING_RATE
+    )
     after, decoded = live._decode(before, np.arange(4.0 * SAMPLING_RATE), Settings(), temperatures=(0.0,))
     assert [(len(waveform), waveform[0], options.prefix) for _, waveform, options, _ in calls] == [
         (4 * SAMPLING_RATE, 0.0, (1, 2)),
@@ -266,6 +273,8 @@ def test_a_language_is_kept_once_enough_of_it_was_heard(
         ([word(1, 7.0, 7.9), word(2, 8.1, 8.9), word(3, 8.9, 9.3)], [word(1), word(2)], 2),  # two decodes agree on the second
         ([word(1, 7.0, 7.9), word(2, 8.1, 9.5), word(3, 9.5, 9.6)], [word(1), word(2)], 1),  # it may be cut
         ([word(1, 7.0, 7.5), word(2, 7.5, 8.0)], [], 1),  # more of the last may come
+        ([word(1, 7.0, 8.0), word(2, 8.0, 8.1)], [], 1),  # exactly 2 s
+        ([word(1, 7.0, 9.4), word(2, 9.4, 9.5)], [word(1)], 1),  # exactly at the guard
         ([word(1, 7.0, 8.1), word(2, 8.1, 8.9), word(3, 8.9, 9.0)], [word(4), word(2)], 0),  # one that is not certain holds up the next
         ([], [word(1)], 0),
     ],
@@ -289,13 +298,13 @@ def test_a_phrase_said_twice_waits_until_two_decodes_agree(n_committed: int) -> 
     assert live._commit_certain(once, once.hypothesis).words == tuple(said[:12])
 
 
-def cut_at(words: list[Word], n_heard: float = 13.0, **more: int) -> live.Captions:
+def cut_at(words: list[Word], n_heard: float = 13.0, **more: Any) -> live.Captions:
     return live._cut(live.Captions(words=tuple(words), n_words_in_window=len(words), n_heard=round(n_heard * SAMPLING_RATE), **more))
 
 
 def test_a_window_is_cut_after_a_sentence_or_else_at_the_longest_gap_in_its_second_half() -> None:
     words = [word(number, number, number + 0.5) for number in range(10)]  # a second each; 9 s is the latest place to cut
-    words[2] = word(2, 2.0, 2.1)  # the longest gap, but in the first half
+    words[2], words[3] = word(2, 2.0, 2.1), word(3, 3.0, 3.1)  # the longest gaps, but in the first half
     words[7] = word(7, 7.0, 7.2)
     assert (cut_at(words).window_start, cut_at(words).n_words_in_window) == (8 * SAMPLING_RATE, 2)
     for mark in ".?!。？！":
@@ -312,15 +321,71 @@ def test_the_first_word_of_a_window_is_no_place_to_cut_and_the_last_is_one() -> 
     assert cut_at(words[:1]).n_words_in_window == 0
 
 
+def test_where_nothing_is_committed_for_a_window_what_was_understood_last_is_taken() -> None:
+    words = (word(1, 1.0, 2.0), word(2, 8.0, 9.0), word(3, 9.25, 10.0))
+
+    def cut(hypothesis: tuple[Word, ...], seconds_of_speech: float = 9.0) -> tuple[tuple[Word, ...], tuple[Word, ...], float, int]:
+        n_speech = round(seconds_of_speech * SAMPLING_RATE)
+        captions = cut_at([], hypothesis=hypothesis, n_speech=n_speech)
+        return captions.words, captions.hypothesis, captions.window_start / SAMPLING_RATE, captions.n_words_in_window
+
+    assert cut(words) == (words[:2], words[2:], 9.25, 0), "up to 4 s before its end; the next begins with what is left"
+    assert cut(words[:2]) == (words[:2], (), 9.0, 0)
+    assert cut(words[2:]) == ((), words[2:], 9.0, 0), "nothing is taken that is not over"
+    assert cut(words, 0.2) == (words[:2], words[2:], 9.25, 0), "two words in a fifth of a second"
+    assert cut(words, 0.1) == ((), words, 9.0, 0), "nobody speaks so fast"
+    assert cut_at([], hypothesis=words[2:], window_start=round(9.5 * SAMPLING_RATE)).window_start == 9.5 * SAMPLING_RATE, (
+        "it never goes back"
+    )
+
+
+def heard(n_words: int, *, ratio: float = 1.0, logprob: float = -0.5) -> Decoded:
+    segment = Segment(0.0, 1.0, "", (), logprob, ratio, 0.0, 0.0)
+    return Decoded("", words=tuple(word(number) for number in range(n_words)), segments=(segment,))
+
+
+@pytest.mark.parametrize(
+    ("n_in_window", "n_new", "seconds", "is_committed"),
+    [(0, 10, 1.0, True), (0, 11, 1.0, False), (4, 6, 1.0, True), (4, 7, 1.0, False), (0, 1, 0.05, True), (0, 2, 0.05, False)],
+)
+def test_more_words_than_anybody_could_have_said_are_let_go(n_in_window: int, n_new: int, seconds: float, is_committed: bool) -> None:
+    before = live.Captions(
+        words=(word(99),) * n_in_window,
+        n_words_in_window=n_in_window,
+        speech_end=SAMPLING_RATE,
+        n_speech=round(seconds * SAMPLING_RATE),
+    )
+    after = live._commit_all(before, heard(n_new))
+    assert len(after.words) == n_in_window + n_new * is_committed
+    assert after.n_words_in_window == len(after.words)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "decoded", "is_committed"),
+    [
+        (0.9, heard(1), True),
+        (0.9, heard(1, ratio=2.4, logprob=-1.0), True),
+        (0.9, heard(1, ratio=2.5), False),
+        (0.9, heard(1, logprob=-1.1), False),
+        (1.0, heard(1, ratio=2.5, logprob=-1.1), True),
+    ],
+)
+def test_what_is_heard_in_little_sound_must_be_likely(seconds: float, decoded: Decoded, is_committed: bool) -> None:
+    for begins in ("window_start", "n_committed"):  # whichever is later
+        before = live.Captions(**{begins: 5 * SAMPLING_RATE}, speech_end=round((5 + seconds) * SAMPLING_RATE), n_speech=SAMPLING_RATE)
+        assert len(live._commit_all(before, decoded).words) == is_committed
+
+
 # --- subtitles ----------------------------------------------------------------------------------------------------
 
 
 def test_cues_end_where_they_are_full_or_somebody_pauses_or_ends_a_sentence() -> None:
     assert live.cues([word(1, 0.0, 1.0, " a" * 41), word(2, 1.0, 2.0, " b")]) == [(0.0, 2.0, ("a " * 41 + "b"))]
     assert len(live.cues([word(1, 0.0, 1.0, " a" * 41), word(2, 1.0, 2.0, " bc")])) == 2, "84 characters are two full lines"
+    assert len(live.cues([word(1, 0.0, 0.1, " a")] * 42)) == 1, "counted as they are read"
     assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.0, 7.0)])) == 1
     assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.0, 7.1)])) == 2, "six seconds"
-    assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.75, 3.0)])) == 1
+    assert len(live.cues([word(1, 0.0, 1.0), word(2, 1.8, 3.0)])) == 1
     assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.85, 3.0)])) == 2, "a pause"
     for mark in ".?!。？！":
         assert len(live.cues([word(1, 0.0, 1.0, f" a{mark}"), word(2, 1.0, 2.0)])) == 2, mark

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -29,9 +31,9 @@ import decoding
 import visitors
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
-from tests.conftest import ROOT, start_app
+from tests.conftest import ROOT, free_port, once_it_answers, start_app
 from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
-from tests.test_browser import CHROMIUM, FLAGS
+from tests.test_browser import CHROMIUM, FLAGS, press, record, shown_text, tab
 
 NUMBERS = (
     "eleven",
@@ -48,6 +50,17 @@ NUMBERS = (
     "forty",
 )
 DIGITS = dict(zip(NUMBERS, (*map(str, range(11, 20)), "20", "30", "40"), strict=True))
+
+
+@pytest.fixture
+def of_short_grace(tmp_path: Path) -> Iterator[str]:
+    """An app that forgets who has left after a second."""
+    port = free_port()
+    code = f"import sys, app, visitors\nvisitors.GRACE_SECONDS = 1.0\nsys.argv = ['app.py', '--port', '{port}']\napp.main()"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)})
+    yield once_it_answers(process, port)
+    process.terminate()
+    process.wait(timeout=30)
 
 
 @pytest.fixture
@@ -265,6 +278,64 @@ def test_a_gpu_that_is_full_is_left_for_the_cpu_and_that_is_said(monkeypatch: py
 
 
 @pytest.mark.slow
+def held(cache: Path) -> set[str]:
+    """The names of what lies there."""
+    return {path.name for path in cache.rglob("*") if path.is_file()}
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """As long as it takes the server to see that a client's connection is closed; the caller's assertions tell."""
+    until = time.monotonic() + 40
+    while not is_so() and time.monotonic() < until:
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_what_a_visitor_uploaded_and_was_given_is_deleted_when_they_have_left(tmp_path: Path, of_short_grace: str) -> None:
+    ana, ben = (Client(of_short_grace, verbose=False) for _ in range(2))
+    ana.predict(handle_file(QUICK_BROWN_FOX), True, "transcribe", "english", api_name="/captions")
+    assert held(tmp_path) == set(), "a chunk has served once it is heard"
+    for client in (ana, ben):
+        client.predict(handle_file(QUICK_BROWN_FOX), "english", api_name="/transcribe")
+    ana.predict("Hello.", api_name="/synthesise")
+    assert len([*tmp_path.rglob(QUICK_BROWN_FOX.name)]) == 2, "the same file, but each has their own"
+    ana.close()
+    wait_until(lambda: len([*tmp_path.rglob("*.wav")]) == 1)
+    (left,) = tmp_path.rglob("*.wav")
+    assert "fox" in ben.predict(file_data(str(left)), "english", api_name="/transcribe").lower(), "what is of others stays"
+    ben.close()
+    wait_until(lambda: not held(tmp_path))
+    (folder,) = tmp_path.glob("speech-*")
+    assert [*folder.iterdir()] == [], "nor an empty folder"
+
+
+@pytest.mark.slow
+def test_what_a_browser_left_is_deleted(tmp_path: Path, of_short_grace: str) -> None:
+    with sync_playwright() as playwright:
+        microphone = [*FLAGS, f"--use-file-for-fake-audio-capture={QUICK_BROWN_FOX}%noloop"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=microphone)
+        page = browser.new_page()
+        page.goto(of_short_grace)
+        page.get_by_text("Model:").first.wait_for()
+        page.locator("input[type=file]").first.set_input_files(str(QUICK_BROWN_FOX))
+        expect(page.get_by_role("button", name="Transcribe", exact=True)).to_be_enabled()  # and not pressed
+        tab(page, "Live captions")
+        record(page, QUICK_BROWN_FOX)
+        expect(page.locator("#text-captions textarea")).to_have_value(re.compile("fox"), timeout=60_000)
+        assert len([*tmp_path.rglob("audio.wav")]) <= 1, "chunks have served once they are heard"
+        tab(page, "Speech translation")
+        press(page, "Example in French")
+        assert shown_text(page, "translation")
+        tab(page, "Text to speech")
+        page.locator("#text-synthesis textarea").fill("Hello.")
+        press(page, "Speak")
+        expect(page.locator("#speech-synthesis time").last).not_to_have_text("0:00")
+        assert held(tmp_path) >= {QUICK_BROWN_FOX.name, "captions.srt", "bonjour_monde.ogg", "speech.wav"}
+        browser.close()
+    wait_until(lambda: not held(tmp_path))
+    assert held(tmp_path) == set()
+
+
 def test_a_server_that_is_stopped_leaves_nothing_of_its_visitors(tmp_path: Path) -> None:
     process, url = start_app(GRADIO_TEMP_DIR=str(tmp_path))
     client = Client(url, verbose=False)

@@ -23,7 +23,7 @@ from httpx import HTTPStatusError
 from playwright.sync_api import expect, sync_playwright
 
 import app
-from audio import SAMPLING_RATE
+from audio import SAMPLING_RATE, write_wav
 from checkpoints import Settings
 from tests.conftest import ROOT, Mount, start_app
 from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
@@ -71,6 +71,11 @@ def test_a_full_disk_costs_files_and_not_the_text_that_was_understood(mount: Mou
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def test_a_sound_that_the_disk_has_no_room_for_is_an_error_of_the_system_that_says_so(mount: Mount) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        write_wav(mount("size=16k") / "speech.wav", SAMPLING_RATE, np.zeros(5 * SAMPLING_RATE, np.int16))
 
 
 def test_an_upload_that_breaks_off_leaves_nothing_and_the_next_is_served(tmp_path: Path) -> None:
