@@ -884,8 +884,8 @@ class Page:
         """What `_offered` shows."""
         with gr.Row():
             return [
-                gr.DownloadButton(str(t(f"Subtitles ({title})")), size="md", visible=False, elem_id=f"{suffix}-{name}")
-                for title, suffix in (("SRT", "srt"), ("WebVTT", "vtt"))
+                gr.DownloadButton(str(title), size="md", visible=False, elem_id=f"{suffix}-{name}")
+                for title, suffix in ((t("Subtitles (SRT)"), "srt"), (t("Subtitles (WebVTT)"), "vtt"))
             ]
 
     def language(self, value: str, *roles: str) -> gr.Dropdown:

@@ -5,7 +5,7 @@
 
 Starts `app.py`, and speaks to it as programs do. Bounded in count and in time: `--microphones`, `--uploads`, `--syntheses`, `--minutes`.
 `once` says how long each kind waited, whether any failed, and whether a word is missing. `soak` has visitors come and go for that
-long, and says what the server held at seven moments: memory, threads, temporary files.
+long, and says what the server held at seven moments, and once all have left: memory, threads, temporary files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,13 @@ from tests.conftest import start_app
 
 CHUNK_SECONDS = 1.0
 LOOKS = 7  # at what the server holds, that are told of a soak
+LEFT_SECONDS = 90.0  # until who has left is seen to have, and forgotten
 SENTENCE = "The birch canoe slid on the smooth planks."
 
 
-def microphone(url: str, chunks: list[str]) -> tuple[float, str]:
+def microphone(client: Client, chunks: list[str]) -> tuple[float, str]:
     """Live captions at the pace of speech: how long after its end the last word was there, and the text."""
-    client, began = Client(url, verbose=False), time.perf_counter()
+    began = time.perf_counter()
     for index, chunk in enumerate(chunks):
         time.sleep(max(0.0, began + (index + 1) * CHUNK_SECONDS - time.perf_counter()))
         client.predict(handle_file(chunk), False, "transcribe", "english", api_name="/captions")
@@ -41,15 +43,15 @@ def microphone(url: str, chunks: list[str]) -> tuple[float, str]:
     return time.perf_counter() - began - len(chunks) * CHUNK_SECONDS, committed
 
 
-def upload(url: str, recording: str) -> tuple[float, str]:
+def upload(client: Client, recording: str) -> tuple[float, str]:
     began = time.perf_counter()
-    text = Client(url, verbose=False).predict(handle_file(recording), "english", api_name="/transcribe")
+    text = client.predict(handle_file(recording), "english", api_name="/transcribe")
     return time.perf_counter() - began, text
 
 
-def synthesis(url: str) -> tuple[float, str]:
+def synthesis(client: Client) -> tuple[float, str]:
     began = time.perf_counter()
-    path = Client(url, verbose=False).predict(SENTENCE, api_name="/synthesise")
+    path = client.predict(SENTENCE, api_name="/synthesise")
     return time.perf_counter() - began, str(soundfile.info(path).frames > 0)
 
 
@@ -64,13 +66,18 @@ def cut(recording: str, folder: Path) -> list[str]:
 
 def together(url: str, recording: str, chunks: list[str], counts: dict[str, int]) -> dict[str, list[tuple[float, str]]]:
     """All at once; what each kind waited, and got. An error ends it: none may fail."""
-    kinds: dict[str, Callable[[], tuple[float, str]]] = {
-        "microphones": lambda: microphone(url, chunks),
-        "uploads": lambda: upload(url, recording),
-        "syntheses": lambda: synthesis(url),
+    kinds: dict[str, Callable[[Client], tuple[float, str]]] = {
+        "microphones": lambda client: microphone(client, chunks),
+        "uploads": lambda client: upload(client, recording),
+        "syntheses": synthesis,
     }
+
+    def visit(kind: str) -> tuple[float, str]:
+        with closing(Client(url, verbose=False)) as client:
+            return kinds[kind](client)
+
     with ThreadPoolExecutor(sum(counts.values())) as people:
-        jobs = {kind: [people.submit(kinds[kind]) for _ in range(count)] for kind, count in counts.items()}
+        jobs = {kind: [people.submit(visit, kind) for _ in range(count)] for kind, count in counts.items()}
         return {kind: [job.result(timeout=600) for job in each] for kind, each in jobs.items()}
 
 
@@ -106,12 +113,14 @@ def soak(
         together(url, recording, chunks, counts)
         rounds += 1
         seen.append(held(app, folder))
+    time.sleep(LEFT_SECONDS)
+    left = held(app, folder)
     people = rounds * sum(counts.values())
     print(f"{minutes:g} minutes, {people} visitors came and went, none failed")
-    for name in seen[0]:
+    for name in left:
         values = [each[name] for each in seen]
         looks = np.linspace(0, len(values) - 1, LOOKS).round().astype(int)
-        print(f"  {name:8} from the beginning to the end: {', '.join(f'{values[look]:.0f}' for look in looks)}")
+        print(f"  {name:8} {', '.join(f'{values[look]:.0f}' for look in looks)}; once all had left {left[name]:.0f}")
 
 
 if __name__ == "__main__":
