@@ -376,6 +376,93 @@ def test_what_is_heard_in_little_sound_must_be_likely(seconds: float, decoded: D
         assert len(live._commit_all(before, decoded).words) == is_committed
 
 
+# --- one step -----------------------------------------------------------------------------------------------------
+
+
+def seconds(*parts: tuple[float, float]) -> np.ndarray:
+    """Samples of these values for so many seconds each."""
+    return np.concatenate([np.full(round(length * SAMPLING_RATE), value, np.float32) for value, length in parts])
+
+
+def test_the_last_second_is_kept_while_nobody_speaks(fake: SimpleNamespace) -> None:
+    committed = round(1.0 * SAMPLING_RATE)
+    before = live.Captions(
+        words=(word(1), word(2)),
+        n_words_in_window=2,
+        hypothesis=(word(3),),
+        n_speech=5,
+        n_heard=committed,
+        speech_end=committed,
+        n_committed=committed,
+    )
+    for length, start in ((1.5, 0.0), (3.0, 0.0), (3.5, 2.5), (4.0, 3.0)):  # forgotten after more than two seconds
+        after = live.update(before, seconds((0.0, length)), WHISPER_BASE)
+        assert after.window_start == start * SAMPLING_RATE
+        left = (0, (), 0) if start else (2, (word(3),), 5)
+        assert (after.n_words_in_window, after.hypothesis, after.n_speech) == left
+        assert live._step(before, seconds((0.0, length)), WHISPER_BASE).window_start == after.window_start
+    ended = live.update(before, seconds((0.0, 1.5)), WHISPER_BASE, final=True)
+    assert (ended.window_start, ended.n_words_in_window, ended.hypothesis, ended.n_speech) == (1.5 * SAMPLING_RATE, 0, (), 0)
+    far = replace(before, window_start=committed)  # the last second begins before the window
+    assert live.update(far, seconds((0.0, 2.5)), WHISPER_BASE).window_start == 2.5 * SAMPLING_RATE
+    assert fake.n == 0
+
+
+def test_as_much_as_one_step_takes_is_one_step(fake: SimpleNamespace) -> None:
+    live.update(live.Captions(), words_of(*range(1, 33)), WHISPER_BASE)  # 16 s
+    assert fake.n == 1
+
+
+@pytest.mark.parametrize("start", [0, 3 * SAMPLING_RATE])
+@pytest.mark.parametrize(("silence", "is_over"), [(0.59, False), (0.6, True)])
+def test_a_pause_ends_an_utterance_a_little_after_its_last_sound(
+    monkeypatch: pytest.MonkeyPatch, start: int, silence: float, is_over: bool
+) -> None:
+    use_fake(monkeypatch)
+    calls = answer(monkeypatch, Decoded("", words=(word(1, 0.2, 0.9),)))
+    before = live.Captions(window_start=start, n_heard=start, hypothesis=(word(9),))
+    after = live._step(before, seconds((0.1, 1.024), (0.0, silence)), WHISPER_BASE)
+    [(_, waveform, _, changes)] = calls
+    assert after.speech_end == start + round(1.024 * SAMPLING_RATE)
+    assert len(waveform) == round((1.324 if is_over else 1.024 + silence) * SAMPLING_RATE)
+    assert changes == ({} if is_over else {"temperatures": (0.0,)}), "while somebody speaks nothing is tried twice"
+    assert len(after.words) == is_over
+    assert after.n_committed == (start + round(1.324 * SAMPLING_RATE) if is_over else 0)
+    assert after.hypothesis == (() if is_over else (word(1, start / SAMPLING_RATE + 0.2, start / SAMPLING_RATE + 0.9),))
+
+
+def test_the_end_leaves_an_empty_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fake(monkeypatch)
+    answer(monkeypatch, Decoded("", words=(word(1, 0.2, 0.9),)))
+    after = live.update(live.Captions(), seconds((0.1, 1.024)), WHISPER_BASE, final=True)
+    assert (after.committed, after.window_start, after.n_words_in_window, after.n_speech) == ("w1", round(1.024 * SAMPLING_RATE), 0, 0)
+
+
+def test_what_is_unlikely_commits_nothing_while_somebody_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fake(monkeypatch)
+    words = (word(1, 0.2, 0.9), word(2, 0.9, 1.5))
+    for decoded, n_committed in ((heard(0), 1), (heard(0, ratio=2.5), 0), (heard(0, logprob=-1.1), 0)):
+        answer(monkeypatch, replace(decoded, words=words))
+        assert len(live.update(live.Captions(), seconds((0.1, 5.12)), WHISPER_BASE).words) == n_committed
+
+
+@pytest.mark.parametrize(("length", "start"), [(12.0, 0.0), (12.032, 8.032)])
+def test_a_window_is_cut_once_it_is_longer_than_it_may_be(monkeypatch: pytest.MonkeyPatch, length: float, start: float) -> None:
+    use_fake(monkeypatch)
+    answer(monkeypatch, Decoded("", words=(word(1, 9.0, length),)))
+    assert live.update(live.Captions(), seconds((0.1, length)), WHISPER_BASE).window_start == round(start * SAMPLING_RATE)
+
+
+@pytest.mark.usefixtures("fake")
+def test_speech_is_counted_once_by_the_frames_that_end_in_what_is_new() -> None:
+    waveform = np.zeros(4 * live.FRAME, np.float32)
+    waveform[live.FRAME : 2 * live.FRAME] = 0.1
+    for n_heard, n_speech in ((0, live.FRAME), (2 * live.FRAME - 1, live.FRAME), (2 * live.FRAME, 0)):
+        after = live._listen(live.Captions(n_heard=n_heard), waveform)
+        assert (after.n_speech, after.speech_end) == (n_speech, 2 * n_speech)
+        assert after.n_heard == len(waveform)
+
+
 # --- subtitles ----------------------------------------------------------------------------------------------------
 
 
