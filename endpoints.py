@@ -42,7 +42,7 @@ def add(page: Page) -> None:
         voice = gr.Dropdown([*typing.get_args(tts.Voice)], value=None, label="Voice", **hidden)
         sound = gr.Audio(label="Speech")
         send.click(plainly(page.synthesise), [text, voice], sound, api_name="synthesise", **MODEL)
-        target, shortcut = gr.Textbox("english", label="Target language"), gr.Checkbox(label="Shortcut")
+        target, shortcut = gr.Textbox("english", label="Target language"), gr.Checkbox(label="Shortcut", **hidden)
         given, name = [speech, voice, target, shortcut], "speech_to_speech_translation"
         send.click(plainly(page.speech_to_speech_translation), given, [sound, text], api_name=name, **MODEL)
         for mode in (ACCUMULATED, CHUNK_ONLY):
@@ -67,7 +67,7 @@ def _add_stream(page: Page, mode: StreamingMode[Any], speech: gr.Audio, language
         language: the language spoken; detected if not given.
         new_recording: begin anew, rather than go on with what this session has sent.
     """
-    new_recording = gr.Checkbox(label="New recording")
+    new_recording = gr.Checkbox(label="New recording", visible=False)
     given = [speech, language, new_recording]
     send.click(plainly(stream_chunk), given, text, api_name=f"stream_{mode.name}", **MODEL)
 
@@ -100,7 +100,7 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
         return stream.captions.committed, stream.captions.partial
 
     caption_chunk._mcp_type = "page"  # type: ignore[attr-defined]  # as above
-    final = gr.Checkbox(label="Final")
+    final = gr.Checkbox(label="Final", visible=False)
     task = gr.Dropdown(TASKS, value=TASKS[0], label="Task", visible=False)
     partial = gr.Textbox(label="Partial")
     send.click(plainly(caption_chunk), [speech, final, task, language], [text, partial], api_name="captions", **MODEL)
