@@ -7,6 +7,7 @@ Does not know: models, the page. A *waveform* is float32, shape (n_samples,), 16
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -253,7 +254,7 @@ def _blocks(audio: Audio | None, max_seconds: float) -> tuple[int, Iterator[np.n
 
 def _file_blocks(path: Path, max_seconds: float) -> tuple[int, Iterator[np.ndarray]]:
     """Sampling rate, and blocks of mono float32, of a file that libsndfile or else FFmpeg's libraries can read."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # where pathlib raises, of names that are too long, this is False
         raise AudioError(f"There is no file {path.name}. Choose another.")
     if path.stat().st_size == 0:
         raise AudioError(f"{path.name} is an empty file. Choose another.")

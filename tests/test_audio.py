@@ -180,6 +180,7 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
         "pictures": ((16000, np.zeros((4, 4, 3), np.int16)), "not audio"),
         "words": ((16000, np.array(["a"])), "not audio"),
         "folder": (tmp_path, "no file"),
+        "text in place of a name": ("Rice is often served in round bowls. " * 20, "no file"),
     }
 
 
@@ -187,7 +188,7 @@ BROKEN = [
     "nothing", "no file", "empty file", "one byte", "header only", "empty array", "silent", "too short", "too long",
     "not numbers", "infinite", "text", "bytes", "damaged", "damaged in the middle", "playlist",
     "playlist of a neighbour", "playlist in disguise", "video without sound", "absurd rate", "pictures", "words",
-    "folder",
+    "folder", "text in place of a name",
 ]  # fmt: skip
 
 

@@ -53,12 +53,12 @@ DIGITS = dict(zip(NUMBERS, (*map(str, range(11, 20)), "20", "30", "40"), strict=
 
 
 @pytest.fixture
-def of_short_grace(tmp_path: Path) -> Iterator[str]:
-    """An app that forgets who has left after a second."""
+def of_short_grace(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """An app that forgets who has left after a second: its process, its address."""
     port = free_port()
     code = f"import sys, app, visitors\nvisitors.GRACE_SECONDS = 1.0\nsys.argv = ['app.py', '--port', '{port}']\napp.main()"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)})
-    yield once_it_answers(process, port)
+    yield process, once_it_answers(process, port)
     process.terminate()
     process.wait(timeout=30)
 
@@ -291,8 +291,10 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
-def test_what_a_visitor_uploaded_and_was_given_is_deleted_when_they_have_left(tmp_path: Path, of_short_grace: str) -> None:
-    ana, ben = (Client(of_short_grace, verbose=False) for _ in range(2))
+def test_what_a_visitor_uploaded_and_was_given_is_deleted_when_they_have_left(
+    tmp_path: Path, of_short_grace: tuple[subprocess.Popen[bytes], str]
+) -> None:
+    ana, ben = (Client(of_short_grace[1], verbose=False) for _ in range(2))
     ana.predict(handle_file(QUICK_BROWN_FOX), True, "transcribe", "english", api_name="/captions")
     assert held(tmp_path) == set(), "a chunk has served once it is heard"
     for client in (ana, ben):
@@ -310,12 +312,12 @@ def test_what_a_visitor_uploaded_and_was_given_is_deleted_when_they_have_left(tm
 
 
 @pytest.mark.slow
-def test_what_a_browser_left_is_deleted(tmp_path: Path, of_short_grace: str) -> None:
+def test_what_a_browser_left_is_deleted(tmp_path: Path, of_short_grace: tuple[subprocess.Popen[bytes], str]) -> None:
     with sync_playwright() as playwright:
         microphone = [*FLAGS, f"--use-file-for-fake-audio-capture={QUICK_BROWN_FOX}%noloop"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=microphone)
         page = browser.new_page()
-        page.goto(of_short_grace)
+        page.goto(of_short_grace[1])
         page.get_by_text("Model:").first.wait_for()
         page.locator("input[type=file]").first.set_input_files(str(QUICK_BROWN_FOX))
         expect(page.get_by_role("button", name="Transcribe", exact=True)).to_be_enabled()  # and not pressed
@@ -334,6 +336,51 @@ def test_what_a_browser_left_is_deleted(tmp_path: Path, of_short_grace: str) -> 
         browser.close()
     wait_until(lambda: not held(tmp_path))
     assert held(tmp_path) == set()
+
+
+def seconds_of_computing(process: subprocess.Popen[bytes]) -> float:
+    """What it has computed until now."""
+    user, system = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("doing", ["a stream", "a transcription", "a translation", "a synthesis"])
+def test_a_browser_closed_in_the_middle_of_anything_leaves_nothing_to_do(
+    tmp_path: Path, of_short_grace: tuple[subprocess.Popen[bytes], str], doing: str
+) -> None:
+    process, url = of_short_grace
+    recording = write(tmp_path.with_suffix(".wav"), np.tile(spoken(PARAGRAPH), 6), SAMPLING_RATE, "PCM_16")  # minutes
+    with sync_playwright() as playwright:
+        microphone = [*FLAGS, f"--use-file-for-fake-audio-capture={recording}%noloop"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=microphone)
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(url)
+        page.get_by_text("Model:").first.wait_for()
+        if doing == "a stream":
+            tab(page, "Live captions")
+            press(page, "Record")
+            expect(page.locator("#live-captions")).to_contain_text("birch", timeout=60_000)
+        elif doing == "a synthesis":
+            tab(page, "Text to speech")
+            page.locator("#text-synthesis textarea").fill(f"{PARAGRAPH} " * 6)
+            press(page, "Speak")
+            expect(page.locator("#status-synthesis")).to_contain_text("s of speech", timeout=60_000)
+        else:
+            if doing == "a translation":
+                tab(page, "Speech translation")
+            page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(recording))
+            press(page, "Transcribe" if doing == "a transcription" else "Translate")
+            assert shown_text(page, "full" if doing == "a transcription" else "translation"), "its first words"
+        browser.close()
+    wait_until(lambda: not held(tmp_path))
+    assert held(tmp_path) == set()
+    time.sleep(3)  # what is under way ends at its next step
+    before = seconds_of_computing(process)
+    time.sleep(3)
+    assert seconds_of_computing(process) - before < 0.5, "nothing goes on for nobody"
+    assert "fox" in Client(url, verbose=False).predict(handle_file(QUICK_BROWN_FOX), "english", api_name="/transcribe").lower()
 
 
 def test_a_server_that_is_stopped_leaves_nothing_of_its_visitors(tmp_path: Path) -> None:

@@ -281,6 +281,13 @@ def test_splitting_falls_back_to_clauses_then_words_then_characters() -> None:
     assert texts(split_text("one two three", 8)) == ["one two", "three"]
     assert texts(split_text("abcdefghij", 4)) == ["abcd", "efgh", "ij"]
     assert split_text(" \n ") == []
+    assert texts(split_text("One two. Three four.", 20)) == ["One two. Three four."], "as many as there may be"
+
+
+def test_of_nothing_nothing_is_spoken() -> None:
+    assert tts._first_sentence_first([]) == []
+    sampling_rate, speech = tts.joined([])
+    assert (sampling_rate, speech.dtype, len(speech)) == (16_000, np.int16, 0)
 
 
 def test_splitting_does_not_take_an_initial_for_a_sentence() -> None:
