@@ -82,7 +82,7 @@ SILENCE = {"index": 0, "rate": 0, "pcm": ""}  # what the player is given to be q
 CANCELLED = "Cancelled. What is done is put together."
 CLOCK_SECONDS = 2.0  # between two looks at how far the captions are
 SWEEP_SECONDS = 300.0  # between two looks at what lies around
-DISK_FULL = "The server's disk is full, so there are no files to download."
+NO_FILES = "The server's disk is full, so there are no files to download."
 # A screen reader reads what is new when it has time.
 POLITE = "element.setAttribute('aria-live', 'polite'); element.setAttribute('aria-atomic', 'false')"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -707,7 +707,7 @@ class Page:
                 try:
                     yield [gr.skip(), told, self.sound_file("speech", tts.joined(parts), request)]
                 except OSError:
-                    yield [gr.skip(), f"{told} {say(DISK_FULL)}", gr.skip()]
+                    yield [gr.skip(), f"{told} {say(NO_FILES)}", gr.skip()]
 
         self.on_run([button.click], "synthesis", run, [text, voice], [player, status, speech], cancel, show_progress_on=status)
         cancel.click(lambda: (SILENCE, say(CANCELLED)), None, [player, status], queue=False, **PRIVATE)
@@ -991,7 +991,7 @@ def _saved(cascade: stst.Cascade, visitor: Visitor, parent: Path, name: str) -> 
     try:
         return [str(file) for file in stst.save(cascade, visitor.new_folder(parent), name)], ""
     except OSError:
-        return [], say(DISK_FULL)
+        return [], say(NO_FILES)
 
 
 def _played(sound: str | None, cues: Sequence[Cue], name: str, seconds: float) -> list[Any]:

@@ -2,8 +2,8 @@
 // nobody who sits there next finds it.
 // The voice that was chosen is no secret: it stays in this browser.
 window.session = {
-  choose: (voice) => localStorage.setItem("speech-voice", JSON.stringify(voice)),
-  voice: () => JSON.parse(localStorage.getItem("speech-voice")),
+  choose: (voice) => localStorage.setItem("speech.voice", voice),
+  voice: () => localStorage.getItem("speech.voice"),
   keep: (name, text) => {
     if (text) sessionStorage.setItem(`speech-${name}`, text);
     else sessionStorage.removeItem(`speech-${name}`);
