@@ -251,10 +251,13 @@ class Page:
         """Cancel, and the status lines, once a visitor's run of this name is over."""
 
         def tell(request: gr.Request) -> list[Any]:
-            visitor = self.visitor(request)
+            try:
+                visitor = self.visitor(request)
+            except LimitError:  # the run has said so
+                return [gr.Button(visible=False), *self.status_lines({})]
             return [gr.Button(visible=visitor.is_busy(name)), *self.status_lines(visitor.factors)]
 
-        return plainly(tell)
+        return tell
 
     def status_lines(self, factors: Mapping[str, float]) -> list[str]:
         """Which checkpoint, from where, on what and how exactly it computes, how fast the last run was."""
@@ -860,12 +863,13 @@ class Page:
         """What begins a run. One that begins before the last has ended takes its place; Cancel is seen meanwhile."""
 
         def ask(request: gr.Request) -> gr.Button:
-            self.visitor(request).ask(name)
+            with suppress(LimitError):  # the run says so
+                self.visitor(request).ask(name)
             return gr.Button(visible=True)
 
         how |= {"trigger_mode": "multiple", "api_visibility": "private", **MODEL}
         for begun in events:
-            begun(plainly(ask), None, cancel, queue=False, **PRIVATE)
+            begun(ask, None, cancel, queue=False, **PRIVATE)
             self.runs.append((name, begun(plainly(run), inputs, outputs, **how), cancel))
 
     def text(self, name: str, label: str, **how: Any) -> gr.Textbox:

@@ -169,6 +169,9 @@ def test_whoever_only_looks_at_a_full_page_sees_it(monkeypatch: pytest.MonkeyPat
     assert any("Model:" in str(each) for each in page.prepare(None))
     with pytest.raises(app.gr.Error, match="0 visitors are here already"):
         app.plainly(page.transcribe)(str(QUICK_BROWN_FOX), "english", SimpleNamespace(session_hash="late"))
+    cancel, *lines = page.tell_ended("full")(SimpleNamespace(session_hash="late"))
+    assert not cancel.visible
+    assert all("Model:" in line or "Voice:" in line for line in lines), "told once is enough"
 
 
 def test_more_runs_than_the_limit_are_refused_and_room_comes_back() -> None:
