@@ -149,6 +149,7 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
     (tmp_path / "concat.mp3").write_text("ffconcat version 1.0\nfile neighbour.wav\n")
     m4a = write(tmp_path / "cut.m4a", chirp(3, 16000), 16000, "aac").read_bytes()
     (tmp_path / "cut.m4a").write_bytes(m4a[: len(m4a) // 2])
+    (tmp_path / "odd.m4a").write_bytes(m4a.replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
     sound = m4a.index(b"mdat") + 2000
     (tmp_path / "spoilt.m4a").write_bytes(m4a[:sound] + b"\xff" * 2000 + m4a[sound + 2000 :])
     flac = write(tmp_path / "cut.flac", chirp(3, 16000), 16000, "PCM_16").read_bytes()
@@ -172,6 +173,7 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
         "bytes": (tmp_path / "noise.mp3", "noise.mp3"),
         "damaged": (tmp_path / "cut.flac", "cut.flac is damaged and cannot be read to its end"),
         "damaged in the middle": (tmp_path / "spoilt.m4a", "spoilt.m4a is damaged and cannot be read to its end"),
+        "a codec that nobody knows": (tmp_path / "odd.m4a", "odd.m4a is not sound that can be read"),
         "playlist": (tmp_path / "playlist.m3u8", "is not sound that can be read"),
         "playlist of a neighbour": (tmp_path / "concat.mp3", "concat.mp3 is not sound that can be read"),
         "playlist in disguise": (tmp_path / "playlist.wav", "is not sound that can be read"),
@@ -188,7 +190,7 @@ BROKEN = [
     "nothing", "no file", "empty file", "one byte", "header only", "empty array", "silent", "too short", "too long",
     "not numbers", "infinite", "text", "bytes", "damaged", "damaged in the middle", "playlist",
     "playlist of a neighbour", "playlist in disguise", "video without sound", "absurd rate", "pictures", "words",
-    "folder", "text in place of a name",
+    "folder", "a codec that nobody knows", "text in place of a name",
 ]  # fmt: skip
 
 
