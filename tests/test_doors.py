@@ -227,12 +227,12 @@ def test_a_run_that_takes_too_long_is_ended_and_the_next_is_served(monkeypatch: 
     assert "fox" in transcribe(str(QUICK_BROWN_FOX), "english").lower()
 
 
-def test_a_cascade_that_takes_too_long_says_so_and_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cascade_that_takes_too_long_says_so_and_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     page = app.Page(Settings())
     late: list[bool] = []
     monkeypatch.setattr(app.Run, "is_late", lambda _: bool(late))
-    waveform = np.concatenate([spoken(PARAGRAPH), load_audio(COUNTING)])
-    cascades = page.cascade((SAMPLING_RATE, waveform), None, "english", False, None, lambda *_, **__: None)  # type: ignore[arg-type]
+    recording = write(tmp_path / "long.wav", np.concatenate([spoken(PARAGRAPH), load_audio(COUNTING)]), SAMPLING_RATE, "PCM_16")
+    cascades = page.cascade(str(recording), None, "english", False, None, lambda *_, **__: None)  # type: ignore[arg-type]
     done = [next(cascades)]
     late.append(True)
     with pytest.raises(visitors.LimitError, match=r"longer than 30 minutes.*Try a shorter recording"):
@@ -386,6 +386,7 @@ def test_a_browser_closed_in_the_middle_of_anything_leaves_nothing_to_do(
     assert "fox" in Client(url, verbose=False).predict(handle_file(QUICK_BROWN_FOX), "english", api_name="/transcribe").lower()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_leaves_nothing_of_its_visitors(tmp_path: Path) -> None:
     process, url = start_app(GRADIO_TEMP_DIR=str(tmp_path))
     client = Client(url, verbose=False)

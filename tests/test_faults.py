@@ -78,6 +78,7 @@ def test_a_sound_that_the_disk_has_no_room_for_is_an_error_of_the_system_that_sa
         write_wav(mount("size=16k") / "speech.wav", SAMPLING_RATE, np.zeros(5 * SAMPLING_RATE, np.int16))
 
 
+@pytest.mark.slow
 def test_an_upload_that_breaks_off_leaves_nothing_and_the_next_is_served(tmp_path: Path) -> None:
     process, url = start_app(GRADIO_TEMP_DIR=str(tmp_path))
     try:
