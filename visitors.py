@@ -340,7 +340,7 @@ class Visitors:
                     shutil.rmtree(place) if place.is_dir() else place.unlink()
 
     def _free_idle(self) -> None:
-        self._free(lambda visitor: time.monotonic() - visitor.last_seen > IDLE_SECONDS)
+        self._free(lambda visitor: not visitor.n_running and time.monotonic() - visitor.last_seen > IDLE_SECONDS)
 
     def _wait(self) -> None:
         """For the end of the first grace: one thread, however many leave at once."""

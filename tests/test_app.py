@@ -188,12 +188,16 @@ def test_nobody_can_guess_where_the_files_of_another_are(tmp_path: Path) -> None
     assert ana.write(tmp_path, "captions.srt", "c") == first, "a new recording replaces the last one's"
 
 
-def test_a_session_that_never_closes_is_freed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_never_closes_is_freed_in_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     everyone = visitors.Visitors()
-    everyone.of("idle")
+    idle = everyone.of("idle")
     monkeypatch.setattr(visitors, "IDLE_SECONDS", -1.0)
+    with idle.running(max_runs=1):  # for hours, if whoever runs the app allows it
+        everyone.sweep(tmp_path)
+        assert len(everyone) == 1
     everyone.of("new")
     assert len(everyone) == 1
+    assert everyone.of("idle") is not idle
 
 
 def test_many_who_leave_are_waited_for_by_one_thread_and_each_has_their_grace(monkeypatch: pytest.MonkeyPatch) -> None:
