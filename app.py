@@ -205,10 +205,11 @@ class Page:
         if path is not None and Path(path).is_relative_to(self.cache):
             self.visitor(request).own(Path(path))
 
-    def hear(self, recording: Recording, chunk: str, number: int | None = None) -> None:
-        """A chunk of a stream. Its file has served then."""
+    def hear(self, recording: Recording | None, chunk: str, number: int | None = None) -> None:
+        """A chunk of a stream, or of none that is still wanted. Its file has served then."""
         try:
-            asr.hear(recording, chunk, number)
+            if recording is not None:
+                asr.hear(recording, chunk, number)
         finally:
             if Path(chunk).is_relative_to(self.cache):
                 delete_upload(Path(chunk))
@@ -255,7 +256,7 @@ class Page:
                 visitor = self.visitor(request)
             except LimitError:  # the run has said so
                 return [gr.Button(visible=False), *self.status_lines({})]
-            return [gr.Button(visible=visitor.is_busy(name)), *self.status_lines(visitor.factors)]
+            return [gr.Button(visible=name in visitor.runs), *self.status_lines(visitor.factors)]
 
         return tell
 
@@ -559,8 +560,8 @@ class Page:
 
         def hear(chunk: str | None, sent: Sent, request: gr.Request) -> None:
             stream = self.visitor(request).stream(name, sent)
-            if chunk is not None and stream is not None:
-                self.hear(stream.recording, chunk, sent["chunks"] if sent else None)
+            if chunk is not None:
+                self.hear(stream.recording if stream else None, chunk, sent["chunks"] if sent else None)
 
         # Gradio tells the pace only to what is on the page when that loads: in a tab behind others it would be 0.1 s.
         pace = f"() => ({{stream_every: {STREAM_EVERY}, __type__: 'update'}})"
@@ -1008,9 +1009,9 @@ def _played(sound: str | None, cues: Sequence[Cue], name: str, seconds: float) -
 
 def _offered(subtitles: Sequence[Path | None]) -> list[gr.DownloadButton]:
     """SRT and WebVTT to be downloaded; nothing, unless both could be written."""
-    return [gr.DownloadButton(value=path, visible=True) for path in subtitles if None not in subtitles] or [
-        gr.DownloadButton(visible=False)
-    ] * 2
+    if not subtitles or None in subtitles:
+        return [gr.DownloadButton(visible=False), gr.DownloadButton(visible=False)]
+    return [gr.DownloadButton(value=path, visible=True) for path in subtitles]
 
 
 def _begin(name: str) -> str:
@@ -1081,7 +1082,7 @@ def main() -> None:
 
 
 def _folder_of_its_own(parent: Path) -> str:
-    """Another process may have another there."""
+    """Deleted as a whole at the end: another process may have its own beside it."""
     parent.mkdir(parents=True, exist_ok=True)
     return tempfile.mkdtemp(prefix="speech-", dir=parent)
 

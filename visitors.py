@@ -191,9 +191,6 @@ class Visitor:
     def is_current(self, name: str, run: threading.Event) -> bool:
         return self.runs.get(name) is run
 
-    def is_busy(self, name: str) -> bool:
-        return name in self.runs or name in self._asked
-
     def cancel(self, name: str) -> None:
         with self.changing:
             for run in (self.runs.get(name), self._asked.get(name)):
@@ -337,7 +334,10 @@ class Visitors:
             with suppress(OSError):  # it went meanwhile
                 newest = max(path.stat().st_mtime for path in (place, *place.rglob("*")))
                 if place not in kept and time.time() - newest > IDLE_SECONDS:
-                    shutil.rmtree(place) if place.is_dir() else place.unlink()
+                    if place.is_dir():
+                        shutil.rmtree(place)
+                    else:
+                        place.unlink()
 
     def _free_idle(self) -> None:
         self._free(lambda visitor: not visitor.n_running and time.monotonic() - visitor.last_seen > IDLE_SECONDS)

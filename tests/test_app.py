@@ -25,7 +25,7 @@ import checkpoints
 import commandline
 import telling
 import visitors
-from audio import SAMPLING_RATE, load_audio
+from audio import SAMPLING_RATE, Recording, load_audio
 from checkpoints import CheckpointError, Settings
 from tests.conftest import ROOT, start_app
 from tests.measures import word_error_rate
@@ -247,14 +247,24 @@ def test_an_hour_old_is_swept_away_unless_it_is_of_somebody_who_is_here(tmp_path
     assert not loose.exists()
 
 
+@pytest.mark.parametrize("recording", [None, Recording()])
+def test_a_chunk_is_deleted_whether_it_is_wanted_or_not_and_no_other_file_is(tmp_path: Path, recording: Recording | None) -> None:
+    page = app.Page(Settings())
+    page.cache = tmp_path / "cache"
+    page.cache.mkdir()
+    chunks = [write(folder / "chunk.wav", chirp(1, SAMPLING_RATE), SAMPLING_RATE, "PCM_16") for folder in (page.cache, tmp_path)]
+    for chunk in chunks:
+        page.hear(recording, str(chunk))
+    assert [chunk.exists() for chunk in chunks] == [False, True]
+    assert recording is None or len(recording) == 2 * SAMPLING_RATE
+
+
 def test_what_waits_for_its_turn_can_be_cancelled_and_the_next_goes_on() -> None:
     visitor = visitors.Visitor()
     visitor.ask("full")
-    assert visitor.is_busy("full")
     visitor.cancel("full")
     with visitor.cancellable("full") as run:
         assert run.is_set()
-    assert not visitor.is_busy("full")
     visitor.ask("full")
     with visitor.cancellable("full") as run:
         assert not run.is_set()

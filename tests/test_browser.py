@@ -32,6 +32,20 @@ FOX = "The quick brown fox jumps over the lazy dog."
 Browse = Callable[[Path], AbstractContextManager[Page]]
 
 
+@contextmanager
+def opened(url: str, microphone: Path) -> Iterator[Page]:
+    """The page in a browser of its own, whose microphone hears this file, then silence."""
+    with sync_playwright() as playwright:
+        arguments = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(url)
+        page.get_by_text("Model:").first.wait_for()
+        yield page
+        browser.close()
+
+
 @pytest.fixture
 def browse(app_url: str, tmp_path: Path) -> Browse:
     @contextmanager
@@ -39,16 +53,9 @@ def browse(app_url: str, tmp_path: Path) -> Browse:
         """The page, with a microphone that hears half a second of silence, then the clip, then silence."""
         waveform = np.concatenate([np.zeros(SAMPLING_RATE // 2, np.float32), load_audio(clip)])
         microphone = write(tmp_path / f"{clip.stem}.wav", waveform, SAMPLING_RATE, "PCM_16")
-        with sync_playwright() as playwright:
-            arguments = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)
-            page = browser.new_page()
-            page.set_default_timeout(60_000)
-            page.goto(app_url)
-            page.get_by_text("Model:").first.wait_for()
+        with opened(app_url, microphone) as page:
             yield page
             assert page.locator(".toast-body.error").count() == 0
-            browser.close()
 
     return open_page
 

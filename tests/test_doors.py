@@ -33,7 +33,7 @@ from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
 from tests.conftest import ROOT, free_port, once_it_answers, start_app
 from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
-from tests.test_browser import CHROMIUM, FLAGS, press, record, shown_text, tab
+from tests.test_browser import CHROMIUM, FLAGS, opened, press, record, shown_text, tab
 
 NUMBERS = (
     "eleven",
@@ -280,7 +280,6 @@ def test_a_gpu_that_is_full_is_left_for_the_cpu_and_that_is_said(monkeypatch: py
     assert list(checkpoints._loaded) == [("whisper", "x", "cpu", None)]
 
 
-@pytest.mark.slow
 def held(cache: Path) -> set[str]:
     """The names of what lies there."""
     return {path.name for path in cache.rglob("*") if path.is_file()}
@@ -316,12 +315,7 @@ def test_what_a_visitor_uploaded_and_was_given_is_deleted_when_they_have_left(
 
 @pytest.mark.slow
 def test_what_a_browser_left_is_deleted(tmp_path: Path, of_short_grace: tuple[subprocess.Popen[bytes], str]) -> None:
-    with sync_playwright() as playwright:
-        microphone = [*FLAGS, f"--use-file-for-fake-audio-capture={QUICK_BROWN_FOX}%noloop"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=microphone)
-        page = browser.new_page()
-        page.goto(of_short_grace[1])
-        page.get_by_text("Model:").first.wait_for()
+    with opened(of_short_grace[1], QUICK_BROWN_FOX) as page:
         page.locator("input[type=file]").first.set_input_files(str(QUICK_BROWN_FOX))
         expect(page.get_by_role("button", name="Transcribe", exact=True)).to_be_enabled()  # and not pressed
         tab(page, "Live captions")
@@ -336,7 +330,6 @@ def test_what_a_browser_left_is_deleted(tmp_path: Path, of_short_grace: tuple[su
         press(page, "Speak")
         expect(page.locator("#speech-synthesis time").last).not_to_have_text("0:00")
         assert held(tmp_path) >= {QUICK_BROWN_FOX.name, "captions.srt", "bonjour_monde.ogg", "speech.wav"}
-        browser.close()
     wait_until(lambda: not held(tmp_path))
     assert held(tmp_path) == set()
 
@@ -354,13 +347,7 @@ def test_a_browser_closed_in_the_middle_of_anything_leaves_nothing_to_do(
 ) -> None:
     process, url = of_short_grace
     recording = write(tmp_path.with_suffix(".wav"), np.tile(spoken(PARAGRAPH), 6), SAMPLING_RATE, "PCM_16")  # minutes
-    with sync_playwright() as playwright:
-        microphone = [*FLAGS, f"--use-file-for-fake-audio-capture={recording}%noloop"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=microphone)
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
-        page.goto(url)
-        page.get_by_text("Model:").first.wait_for()
+    with opened(url, recording) as page:
         if doing == "a stream":
             tab(page, "Live captions")
             press(page, "Record")
@@ -376,7 +363,6 @@ def test_a_browser_closed_in_the_middle_of_anything_leaves_nothing_to_do(
             page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(recording))
             press(page, "Transcribe" if doing == "a transcription" else "Translate")
             assert shown_text(page, "full" if doing == "a transcription" else "translation"), "its first words"
-        browser.close()
     wait_until(lambda: not held(tmp_path))
     assert held(tmp_path) == set()
     time.sleep(3)  # what is under way ends at its next step

@@ -23,11 +23,13 @@ from httpx import HTTPStatusError
 from playwright.sync_api import expect, sync_playwright
 
 import app
+import stst
 from audio import SAMPLING_RATE, write_wav
 from checkpoints import Settings
 from tests.conftest import ROOT, Mount, start_app
 from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
 from tests.test_browser import CHROMIUM, FLAGS, shown_text, tab
+from visitors import Visitor
 
 
 def fill(folder: Path) -> Path:
@@ -76,6 +78,12 @@ def test_a_full_disk_costs_files_and_not_the_text_that_was_understood(mount: Mou
 def test_a_sound_that_the_disk_has_no_room_for_is_an_error_of_the_system_that_says_so(mount: Mount) -> None:
     with pytest.raises(OSError, match="No space left"):
         write_wav(mount("size=16k") / "speech.wav", SAMPLING_RATE, np.zeros(5 * SAMPLING_RATE, np.int16))
+
+
+def test_translated_speech_that_the_disk_has_no_room_for_is_told_of(mount: Mount) -> None:
+    sentence = stst.Sentence("Hello.", 0.0, 5.0, np.zeros(5 * SAMPLING_RATE, np.int16))
+    cascade = stst.Cascade(5.0, sentences=(sentence,), sampling_rate=SAMPLING_RATE)
+    assert app._saved(cascade, Visitor(), mount("size=64k"), "speech") == ([], app.NO_FILES)
 
 
 @pytest.mark.slow
