@@ -61,16 +61,18 @@ EMBEDDED_TOKENIZER_SHA256 = "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d
 EMBEDDED_VOICE = "hibari/heart"
 EMBEDDED_VOICE_FILE = ("hibari", "assets/hibari.onnx")
 EMBEDDED_VOICE_SHA256 = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
-# Read when torch is first imported: for how long its threads spin while they wait for each other, before they sleep.
-# Not at all makes a decode 1.7 times as slow on two idle cores; torch's default, several times where something else (another
-# visitor, a browser) wants the same cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Read when torch is first imported: for how long its threads spin while they wait for each other, before they sleep; here a tenth of
+# a millisecond, which bridges the gap from one operator to the next. Less makes a decode a third to two thirds slower on two idle
+# cores; torch's default, 3 ms, several times slower where something else (a browser) wants the same cores. ACTIVE is for the time when
+# more threads have computed than there are cores, other visitors' among them: else none would spin at all.
+os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # glibc gives a large block back at once when it is freed, but learns from each what large is, up to 32 MB; then a decode's blocks of
-# ever other sizes leave holes, and memory grows by the minute. Fixed sizes cost no time that could be measured.
+# ever other sizes leave holes, and memory grows by the minute. Fixed sizes keep it flat; 8 MB, because an encoder's blocks up to
+# there, given back and fetched again page by page, would cost a tenth of a decode and a third of one of 30 s.
 with contextlib.suppress(OSError, AttributeError):  # another C library
     _libc = ctypes.CDLL("libc.so.6")
-    _libc.mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD: bytes
+    _libc.mallopt(-3, 1 << 23)  # M_MMAP_THRESHOLD: bytes
     _libc.mallopt(-1, 1 << 24)  # M_TRIM_THRESHOLD: bytes
     _libc.mallopt(-8, 2)  # M_ARENA_MAX: each thread's own would keep what a visitor's blocks left in it
 

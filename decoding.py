@@ -676,10 +676,7 @@ def _words(
     Decoder.new(fast_whisper, heard, len(tokens))(torch.tensor([tokens], device=fast_whisper.device), asked)
     n_positions = max(1, min(heard.keys[0].shape[2], round(n_samples / N_SAMPLES_PER_POSITION)))
     scores = torch.stack(
-        [
-            asked[layer][0, head] @ heard.keys[layer][0, head, :n_positions].to(fast_whisper.decoder_dtype).T
-            for layer, head in fast_whisper.alignment_heads
-        ]
+        [asked[layer][0, head] @ heard.keys[layer][0, head, :n_positions].T for layer, head in fast_whisper.alignment_heads]
     )
     # 2. The path through it: rows are <|notimestamps|> and the spoken tokens, each attending to what comes next.
     weights = scores.float().softmax(-1)

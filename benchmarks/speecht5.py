@@ -11,9 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 
-# Idle OpenMP threads sleep instead of spinning: on shared cores spinning made everything here about ten times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is loaded
+import checkpoints  # noqa: F401  # first: it sets how torch's threads wait, which is read when torch is loaded
 
+# isort: split
 import numpy as np
 import torch
 from transformers import SpeechT5Config, SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5HifiGanConfig
