@@ -38,6 +38,7 @@ WARM_UP_SECONDS = 0.5  # audio that the detector hears again to know where it is
 CONTEXT_TOKENS = 40  # committed text before the window that the decoder is told
 LANGUAGE_SECONDS = 4.0  # of an utterance after which its detected language is kept
 SURE_SECONDS = 1.0  # of sound that the detector took for speech: what is heard in less must be likely
+CROWDED_SECONDS = 0.1  # two words take longer
 WORDS_PER_SECOND = 10.0  # nobody speaks faster: more than that in what the detector took for speech was made up
 
 
@@ -50,6 +51,7 @@ class Captions:
     heard_language: str | None = None  # code of the last decode's
     words: tuple[Word, ...] = ()  # committed; times in seconds since the recording began
     n_words_in_window: int = 0  # how many of the last of them are in the window: the forced prefix
+    n_untold: int = 0  # how many of the first of them the decoder is not told any more: they led it into a loop
     hypothesis: tuple[Word, ...] = ()  # what followed them in the last decode; may change
     window_start: int = 0
     n_heard: int = 0  # where the last update ended
@@ -140,12 +142,21 @@ def _listen(captions: Captions, waveform: np.ndarray) -> Captions:
 def _decode(captions: Captions, waveform: np.ndarray, settings: Settings, **options: object) -> tuple[Captions, Decoded]:
     """Only what follows a window's committed words. Times are since the recording began.
 
-    Whisper may take a pause in a window for the end, and hear nothing after it: then the window begins behind the pause.
+    Whisper may take a pause in a window for the end, and hear nothing after it: then the window begins behind the pause. And words
+    that it is told, a wrong one or a number, may lead it to say the last of them for ever: then it begins behind them, and is not
+    told them.
     """
     decoded = _decode_window(captions, waveform, settings, **options)
-    if not decoded.words and captions.n_committed > captions.window_start:
-        waveform = waveform[captions.n_committed - captions.window_start :]
-        captions = replace(captions, window_start=captions.n_committed, n_words_in_window=0, hypothesis=())
+    start: int | None = None
+    if _loops(decoded) and len(captions.words) > captions.n_untold:
+        captions = replace(captions, n_untold=len(captions.words))
+        behind = _samples(captions.words[-1].end) if captions.n_words_in_window else 0
+        start = min(captions.window_start + len(waveform), max(captions.window_start, behind))
+    elif not decoded.words and captions.n_committed > captions.window_start:
+        start = captions.n_committed
+    if start is not None:
+        waveform = waveform[start - captions.window_start :]
+        captions = replace(captions, window_start=start, n_words_in_window=0, hypothesis=())
         decoded = _decode_window(captions, waveform, settings, **options)
     # What was detected is kept once there was enough of it to be sure.
     captions = replace(captions, heard_language=decoded.language)
@@ -164,7 +175,7 @@ def _decode_window(captions: Captions, waveform: np.ndarray, settings: Settings,
             task=captions.task,
             language=captions.language,
             prefix=prefix,
-            context=_tokens(captions.words[max(0, n_before - CONTEXT_TOKENS) : n_before])[-CONTEXT_TOKENS:],
+            context=_tokens(captions.words[max(captions.n_untold, n_before - CONTEXT_TOKENS) : n_before])[-CONTEXT_TOKENS:],
             word_times=True,
         ),
         **options,
@@ -182,8 +193,14 @@ def _tokens(words: Iterable[Word]) -> tuple[int, ...]:
     return tuple(token for word in words for token in word.tokens)
 
 
+def _loops(decoded: Decoded) -> bool:
+    return any(segment.endless for segment in decoded.segments)
+
+
 def _is_likely(decoded: Decoded) -> bool:
-    return all(segment.compression_ratio <= COMPRESSION_RATIO and segment.avg_logprob >= LOG_PROBABILITY for segment in decoded.segments)
+    return not _loops(decoded) and all(
+        segment.compression_ratio <= COMPRESSION_RATIO and segment.avg_logprob >= LOG_PROBABILITY for segment in decoded.segments
+    )
 
 
 def _commit_all(captions: Captions, decoded: Decoded) -> Captions:
@@ -197,8 +214,11 @@ def _commit_all(captions: Captions, decoded: Decoded) -> Captions:
 
 def _supported(words: Sequence[Word]) -> Sequence[Word]:
     """Without what is in no sound: words that the alignment crowds into one moment were made up after the last real one."""
-    instant = [word.end <= word.start for word in words]
-    made_up = [index for index in range(len(words)) if instant[index] and (index + 1 == len(words) or instant[index + 1])]
+    made_up = [
+        index
+        for index, word in enumerate(words)
+        if word.end <= word.start and (index + 1 == len(words) or words[index + 1].end - word.start < CROWDED_SECONDS)
+    ]
     return words[: made_up[0]] if made_up else words
 
 

@@ -171,6 +171,7 @@ class Segment:
     compression_ratio: float
     no_speech_prob: float
     temperature: float
+    endless: bool  # that decode was one phrase over and over, from its first token on
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,7 @@ class _Attempt:
     no_speech_prob: float
     compression_ratio: float
     complete: bool  # ended by itself: neither in a loop nor at the end of the budget
+    endless: bool  # as in `Segment`
 
     @property
     def avg_logprob(self) -> float:
@@ -256,7 +258,7 @@ def _generate(
     budget, decoder, state, no_speech = _read_prompt(fast_whisper, heard, prompt, budget)
     tokens: list[list[int]] = [[] for _ in range(n_windows)]
     logprobs: list[list[float]] = [[] for _ in range(n_windows)]
-    complete, running = [False] * n_windows, set(range(n_windows))
+    complete, endless, running = [False] * n_windows, [False] * n_windows, set(range(n_windows))
     forced = prompt[len(prompt) - n_forced :]
     # 2. One token after another until every window has ended.
     fastest, began = float("inf"), time.perf_counter()
@@ -278,6 +280,7 @@ def _generate(
                 continue
             tokens[row].append(token)
             if step % LOOP_EVERY == 0 and (period := loop_period(tokens[row])):
+                endless[row] = tokens[row][period:] == tokens[row][:-period]
                 del tokens[row][-period * (LOOP_REPEATS - 1) :]
                 running.discard(row)
         if not running or step == budget - 1:
@@ -296,6 +299,7 @@ def _generate(
             no_speech[row],
             compression_ratio(_text(fast_whisper, tokens[row])),
             complete[row],
+            endless[row],
         )
         for row in range(n_windows)
     ]
@@ -347,10 +351,12 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
         decoder.branch(parents)
         state = decoder(torch.tensor([[tokens[-1]] for tokens, _ in beams], device=fast_whisper.device))
     tokens, logprobs = max(ended or beams, key=by_token)
-    if period := loop_period(tokens):
+    period = loop_period(tokens)
+    endless = bool(period) and tokens[period:] == tokens[:-period]
+    if period:
         tokens = tokens[: -period * (LOOP_REPEATS - 1)]
     ratio = compression_ratio(_text(fast_whisper, tokens))
-    return _Attempt(tuple(tokens), tuple(logprobs), 0.0, no_speech[0], ratio, bool(ended) and not period)
+    return _Attempt(tuple(tokens), tuple(logprobs), 0.0, no_speech[0], ratio, bool(ended) and not period, endless)
 
 
 def _read_prompt(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], budget: int) -> tuple[int, Decoder, Tensor, list[float]]:
@@ -637,6 +643,7 @@ def _segments(fast_whisper: FastWhisper, attempt: _Attempt, start: float, second
             attempt.compression_ratio,
             attempt.no_speech_prob,
             attempt.temperature,
+            attempt.endless,
         )
 
     tokens, begin, segments = attempt.tokens, 0, []

@@ -159,6 +159,8 @@ def test_words_in_no_sound_are_left_out() -> None:
     made_up = [word(" Thank", 1.6, 1.6), word(" you", 1.6, 1.6), word(" for", 1.6, 2.0)]
     assert live._supported([*real, *made_up]) == real
     assert live._supported([*real, made_up[0]]) == real, "nor the last by itself"
+    assert live._supported([*real, made_up[0], word(" you", 1.6, 1.69)]) == real, "two words take longer"
+    assert len(live._supported([*real, made_up[0], word(" you", 1.6, 1.71)])) == 4
     assert live._supported([word(" a", 0.5, 0.5), *real]) == [word(" a", 0.5, 0.5), *real], "one short word is none made up"
 
 
@@ -242,6 +244,29 @@ def test_what_is_not_heard_after_a_pause_is_decoded_by_itself(monkeypatch: pytes
     assert all(changes == {"temperatures": (0.0,)} for *_, changes in calls)
     assert (after.window_start, after.n_words_in_window, after.hypothesis) == (3 * SAMPLING_RATE, 0, ())
     assert decoded.words == (word(3, 3.5, 4.0),)
+
+
+@pytest.mark.parametrize(
+    ("n_in_window", "end", "start"),
+    [(2, 2.0, 2.0), (2, 6.0, 5.0), (2, 0.5, 1.0), (0, 0.5, 1.0)],  # behind them, inside the window; where they lie before it, all of it
+)
+def test_words_that_lead_into_a_loop_are_not_told_again(
+    monkeypatch: pytest.MonkeyPatch, n_in_window: int, end: float, start: float
+) -> None:
+    committed = (word(1, 0.2, 0.4), word(2, 0.4, end))
+    loop = replace(heard(2, endless=True), words=committed[: n_in_window or 2])
+    calls = answer(monkeypatch, loop, replace(heard(0), words=(word(3, 0.5, 1.0),)), loop, loop)
+    before = live.Captions(words=committed, n_words_in_window=n_in_window, hypothesis=(word(9),), window_start=SAMPLING_RATE)
+    waveform = np.arange(4.0 * SAMPLING_RATE)
+    after, decoded = live._decode(before, waveform, Settings())
+    assert [(len(heard), options.prefix, options.context) for _, heard, options, _ in calls] == [
+        (4 * SAMPLING_RATE, (1, 2)[2 - n_in_window :], () if n_in_window else (1, 2)),
+        (round((5 - start) * SAMPLING_RATE), (), ()),
+    ]
+    assert (after.window_start, after.n_words_in_window, after.n_untold, after.hypothesis) == (start * SAMPLING_RATE, 0, 2, ())
+    assert [word.tokens for word in decoded.words] == [(3,)]
+    live._decode(replace(after, language="en"), waveform, Settings())
+    assert len(calls) == 3, "with nothing told there is nothing to leave out"
 
 
 @pytest.mark.parametrize("n_committed", [0, SAMPLING_RATE])
@@ -339,8 +364,8 @@ def test_where_nothing_is_committed_for_a_window_what_was_understood_last_is_tak
     )
 
 
-def heard(n_words: int, *, ratio: float = 1.0, logprob: float = -0.5) -> Decoded:
-    segment = Segment(0.0, 1.0, "", (), logprob, ratio, 0.0, 0.0)
+def heard(n_words: int, *, ratio: float = 1.0, logprob: float = -0.5, endless: bool = False) -> Decoded:
+    segment = Segment(0.0, 1.0, "", (), logprob, ratio, 0.0, 0.0, endless)
     return Decoded("", words=tuple(word(number) for number in range(n_words)), segments=(segment,))
 
 
@@ -441,7 +466,7 @@ def test_the_end_leaves_an_empty_window(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_is_unlikely_commits_nothing_while_somebody_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     use_fake(monkeypatch)
     words = (word(1, 0.2, 0.9), word(2, 0.9, 1.5))
-    for decoded, n_committed in ((heard(0), 1), (heard(0, ratio=2.5), 0), (heard(0, logprob=-1.1), 0)):
+    for decoded, n_committed in ((heard(0), 1), (heard(0, ratio=2.5), 0), (heard(0, logprob=-1.1), 0), (heard(0, endless=True), 0)):
         answer(monkeypatch, replace(decoded, words=words))
         assert len(live.update(live.Captions(), seconds((0.1, 5.12)), WHISPER_BASE).words) == n_committed
 

@@ -140,6 +140,23 @@ def test_a_decode_that_loops_is_stopped_and_tried_hotter(whisper: Whisper, fox: 
     assert tried == [0.0, 0.0, 0.2, 0.4], "first with all 30 s, then hotter"
 
 
+@pytest.mark.parametrize("n_beams", [1, 2])
+@pytest.mark.parametrize(("head", "endless"), [([], True), ([500, 501], False)])
+def test_what_is_nothing_but_a_loop_says_so(
+    whisper: Whisper, fox: np.ndarray, monkeypatch: pytest.MonkeyPatch, n_beams: int, head: list[int], endless: bool
+) -> None:
+    def always_the_same(fast_whisper: decoding.FastWhisper, state: torch.Tensor, forced: object, tokens: list[list[int]], _: object):
+        logits = torch.zeros(len(tokens), len(fast_whisper.suppress))
+        for row, before in enumerate(tokens):
+            logits[row, [*head, 502][min(len(before), len(head))]] = 100.0
+        return logits
+
+    monkeypatch.setattr(decoding, "_next_logits", always_the_same)
+    decoded = decoding.decode(whisper, fox, language="en", temperatures=(0.0,), n_beams=n_beams)
+    assert decoded.tokens[: len(head) + 1] == (*head, 502)
+    assert [segment.endless for segment in decoded.segments] == [endless]
+
+
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(4, 9))
 def test_a_phrase_over_and_over_is_a_loop(phrase: list[int], times: int) -> None:
     tokens = phrase * max(times, -(-decoding.LOOP_TOKENS // len(phrase)))
