@@ -3,8 +3,9 @@
     python -m benchmarks.whisper short|long|translate|prefix CLIPS
 
 CLIPS is a folder with `manifest.jsonl`, one clip a line: file, lang, text, translation_en, duration_s, kind. Rivals take
-turns clip by clip in one process, so that whatever else the machine does slows all of them; quiet it all the same: close
-browsers, and look at the load that is printed. Error rates are after Whisper's own text normalisers.
+turns clip by clip, so that whatever else the machine does slows all of them, each in a process of its own: in one, a rival's
+sleeping threads are counted against the cores, and the others' no longer spin. Quiet the machine all the same: close browsers, and
+look at the load that is printed. Error rates are after Whisper's own text normalisers.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,20 +113,28 @@ def with_pipeline(waveform: np.ndarray, language: str, task: str = "transcribe",
 RIVALS: dict[str, Callable[..., str]] = {"fast": with_fast, "faster-whisper": with_faster_whisper, "pipeline": with_pipeline}
 
 
+def timed(name: str, clip: Clip, asked: dict[str, str]) -> tuple[float, str]:
+    start = time.perf_counter()
+    text = RIVALS[name](clip.waveform, clip.language, **asked)
+    return time.perf_counter() - start, text
+
+
 def race(chosen: list[Clip], rounds: int = 1, **asked: str) -> dict[str, list[str]]:
     """Runs every rival over every clip in turn, prints the times, returns the texts."""
-    for rival in RIVALS.values():
-        rival(chosen[0].waveform, chosen[0].language, **asked)  # loaded and warm
+    processes = {name: ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) for name in RIVALS}
+    for name, process in processes.items():
+        process.submit(timed, name, chosen[0], asked).result()  # loaded and warm
     seconds: dict[str, list[float]] = {name: [] for name in RIVALS}
     texts: dict[str, list[str]] = {name: [] for name in RIVALS}
     for turn in range(rounds):
         for clip in chosen:
-            for name, rival in RIVALS.items():
-                start = time.perf_counter()
-                text = rival(clip.waveform, clip.language, **asked)
-                seconds[name].append(time.perf_counter() - start)
+            for name, process in processes.items():
+                took, text = process.submit(timed, name, clip, asked).result()
+                seconds[name].append(took)
                 if turn == 0:
                     texts[name].append(text)
+    for process in processes.values():
+        process.shutdown()
     spoken = sum(clip.seconds for clip in chosen) * rounds
     print(f"{len(chosen)} clips, {spoken / rounds:.0f} s, {rounds} rounds, load {os.getloadavg()[0]:.1f}")
     for name, each in seconds.items():
