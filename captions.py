@@ -148,7 +148,8 @@ def _decode(captions: Captions, waveform: np.ndarray, settings: Settings, **opti
     """
     decoded = _decode_window(captions, waveform, settings, **options)
     start: int | None = None
-    if _loops(decoded) and len(captions.words) > captions.n_untold:
+    is_loop = _loops(decoded) and len(captions.words) > captions.n_untold
+    if is_loop:
         captions = replace(captions, n_untold=len(captions.words))
         behind = _samples(captions.words[-1].end) if captions.n_words_in_window else 0
         start = min(captions.window_start + len(waveform), max(captions.window_start, behind))
@@ -158,6 +159,11 @@ def _decode(captions: Captions, waveform: np.ndarray, settings: Settings, **opti
         waveform = waveform[start - captions.window_start :]
         captions = replace(captions, window_start=start, n_words_in_window=0, hypothesis=())
         decoded = _decode_window(captions, waveform, settings, **options)
+        # It may be heard once more, because a loop is badly timed.
+        if is_loop and decoded.words and _plain(decoded.words[0].text) == _plain(captions.words[-1].text):
+            again, *words = decoded.words
+            captions = replace(captions, window_start=min(start + len(waveform), max(start, _samples(again.end))))
+            decoded = replace(decoded, words=tuple(words))
     # What was detected is kept once there was enough of it to be sure.
     captions = replace(captions, heard_language=decoded.language)
     if captions.language is None and decoded.words and captions.n_speech >= _samples(LANGUAGE_SECONDS):

@@ -33,6 +33,7 @@ from decoding import Word, decode
 SETTINGS = Settings(asr_checkpoint="openai/whisper-base", device="cpu")
 CHUNK_SECONDS = 0.5  # what a page sends
 MIN_SECONDS = 9.9
+LEADS = (0.0, 0.17, 0.33)  # seconds of silence before a recording: where updates fall in it changes some words
 plain = EnglishTextNormalizer({})
 
 
@@ -107,23 +108,25 @@ def delays(streamed: Streamed, words: tuple[Word, ...]) -> list[float]:
 
 
 def quality(folder: Path) -> None:
-    """Error rate and delay, beside a decode of the whole recording."""
+    """Error rate and delay, beside a decode of the whole recording; each is streamed once with each lead."""
     chosen = [clip for clip in clips(folder) if clip.language == "en" and clip.seconds > MIN_SECONDS]
     whisper = load_whisper(SETTINGS.asr_checkpoint, SETTINGS)
     stream(chosen[0].waveform)  # loaded and warm
     rows: list[tuple[Clip, str, str, list[float], float]] = []
     for clip in chosen:
         whole = decode(whisper, clip.waveform, language="en", word_times=True)
-        streamed = stream(clip.waveform)
-        took = sum(seconds for _, seconds in streamed.updates)
-        rows.append((clip, whole.text, streamed.captions.committed, delays(streamed, whole.words), took))
+        for lead in LEADS:
+            streamed = stream(np.concatenate([np.zeros(round(lead * SAMPLING_RATE), np.float32), clip.waveform]))
+            took = sum(seconds for _, seconds in streamed.updates)
+            waits = [wait - lead for wait in delays(streamed, whole.words)]
+            rows.append((clip, whole.text, streamed.captions.committed, waits, took))
     for title, picked in (("all over 10 s", rows), ("long by themselves", [row for row in rows if row[0].seconds > 30])):
         reference = [plain(clip.text) for clip, *_ in picked]
         full, committed = ([plain(row[index]) for row in picked] for index in (1, 2))
         waits = np.array([wait for row in picked for wait in row[3]])
         spoken = sum(clip.seconds for clip, *_ in picked)
         print(
-            f"{title}: {len(picked)} clips, {spoken:.0f} s, load {os.getloadavg()[0]:.1f}; "
+            f"{title}: {len(picked)} streams, {spoken:.0f} s, load {os.getloadavg()[0]:.1f}; "
             f"word error rate {100 * jiwer.wer(reference, committed):.2f} % live, {100 * jiwer.wer(reference, full):.2f} % full context; "
             f"delay {waits.mean():.2f} s on average, {np.percentile(waits, 95):.2f} s at the 95th percentile; "
             f"{sum(row[4] for row in picked) / spoken:.3f} s of computing per second of audio"

@@ -269,6 +269,14 @@ def test_words_that_lead_into_a_loop_are_not_told_again(
     assert len(calls) == 3, "with nothing told there is nothing to leave out"
 
 
+def test_the_word_that_led_into_a_loop_is_not_heard_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    committed = (word(1, 0.2, 0.4), word(2, 0.4, 1.0))
+    answer(monkeypatch, heard(0, endless=True), Decoded("", words=(word(2, 0.0, 0.3), word(3, 0.3, 0.8))))
+    after, decoded = live._decode(live.Captions(words=committed, n_words_in_window=2), np.zeros(4 * SAMPLING_RATE), Settings())
+    assert decoded.words == (word(3, 1.3, 1.8),)
+    assert after.window_start == round(1.3 * SAMPLING_RATE), "nor in the next window"
+
+
 @pytest.mark.parametrize("n_committed", [0, SAMPLING_RATE])
 def test_what_is_heard_at_once_is_decoded_once(monkeypatch: pytest.MonkeyPatch, n_committed: int) -> None:
     """Nor is there anything to try again where nothing is committed."""
