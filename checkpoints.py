@@ -62,8 +62,8 @@ EMBEDDED_VOICE = "hibari/heart"
 EMBEDDED_VOICE_FILE = ("hibari", "assets/hibari.onnx")
 EMBEDDED_VOICE_SHA256 = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
 # Read when torch is first imported: for how long its threads spin while they wait for each other, before they sleep; here a tenth of
-# a millisecond, which bridges the gap from one operator to the next. Less makes a decode a third to two thirds slower on two idle
-# cores; torch's default, 3 ms, several times slower where something else (a browser) wants the same cores. ACTIVE is for the time when
+# a millisecond, which bridges the gap from one operator to the next. A tenth of that makes a decode a quarter slower on two
+# idle cores; torch's default, 3 ms, several times slower where something else (a browser) wants the same cores. ACTIVE is for the time when
 # more threads have computed than there are cores, other visitors' among them: else none would spin at all.
 os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")

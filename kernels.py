@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
-# torch warns, in every log, that what _fbgemm_int8 rests on will go. Once it has, float32 is taken instead.
+# torch warns, in every log, that what _fbgemm_int8 rests on will go. Once it has, the next fastest is taken instead.
 warnings.filterwarnings("ignore", message="torch.quantize_per_tensor", category=UserWarning)
 
 Linear = Callable[[Tensor], Tensor]
