@@ -46,7 +46,7 @@ from checkpoints import Settings, language_name
 from endpoints import DETECT, MODEL, spoken
 from telling import (
     Cue,
-    as_piece,
+    Playing,
     captions_html,
     captions_status,
     listed,
@@ -78,7 +78,7 @@ HEAD = "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" f
 PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
 SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden>Pause</button> <span></span>'
-SILENCE = {"index": 0, "rate": 0, "pcm": ""}  # what the player is given to be quiet
+SILENCE = {"run": "", "rate": 0, "pieces": []}  # what the player is given to be quiet
 CANCELLED = "Cancelled. What is done is put together."
 CLOCK_SECONDS = 2.0  # between two looks at how far the captions are
 SWEEP_SECONDS = 300.0  # between two looks at what lies around
@@ -690,6 +690,7 @@ class Page:
 
         def run(text: str, voice: str | None, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
             visitor, parts, seconds, ended = self.visitor(request), list[tts.Spoken](), 0.0, ""
+            playing = Playing()
             with visitor.cancellable("synthesis") as run:
                 try:
                     for part in self.synthesised(text, voice, request, progress, run.is_set):
@@ -697,7 +698,8 @@ class Page:
                             return
                         parts.append(part)
                         seconds += len(part.speech) / part.sampling_rate
-                        yield [as_piece(len(parts) - 1, part.sampling_rate, part.speech), say(f"{seconds:.1f} s of speech."), None]
+                        playing.add(part.sampling_rate, part.speech)
+                        yield [playing.value, say(f"{seconds:.1f} s of speech."), None]
                 except LimitError as error:  # what is spoken until then is put together all the same
                     ended = say(str(error))
                 if not visitor.is_current("synthesis", run):
@@ -709,12 +711,12 @@ class Page:
                     return
                 told = f"{ended} {say(f'{seconds:.1f} s of speech.')}"
                 try:
-                    yield [gr.skip(), told, self.sound_file("speech", tts.joined(parts), request)]
+                    yield [playing.value, told, self.sound_file("speech", tts.joined(parts), request)]
                 except OSError:
-                    yield [gr.skip(), f"{told} {say(NO_FILES)}", gr.skip()]
+                    yield [playing.value, f"{told} {say(NO_FILES)}", gr.skip()]
 
         self.on_run([button.click], "synthesis", run, [text, voice], [player, status, speech], cancel, show_progress_on=status)
-        cancel.click(lambda: (SILENCE, say(CANCELLED)), None, [player, status], queue=False, **PRIVATE)
+        cancel.click(self.fall_silent("synthesis"), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_tab(self) -> None:
         gr.Markdown(t("Speech in any of 99 languages is translated, then spoken: you hear it while it is made."))
@@ -757,19 +759,17 @@ class Page:
             progress: gr.Progress = gr.Progress(),
         ) -> Iterator[list[Any]]:
             visitor = self.visitor(request)
-            hidden, n_played, cascade, ended = gr.update(visible=False, value=None), 0, None, ""
+            hidden, playing, cascade, ended = gr.update(visible=False, value=None), Playing(), None, ""
             with visitor.cancellable(source) as run:
                 yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, "", hidden]
                 try:
                     for cascade in self.cascade(audio, voice, target, shortcut, request, progress, run.is_set, with_transcript):
                         if not visitor.is_current(source, run):
                             return
-                        piece = gr.skip()
-                        if len(cascade.sentences) > n_played:
-                            piece = as_piece(n_played, cascade.sampling_rate, cascade.sentences[n_played].speech)
-                            n_played += 1
+                        for sentence in cascade.sentences[len(playing) :]:
+                            playing.add(cascade.sampling_rate, sentence.speech)
                         said = gr.update(value=with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
-                        yield [piece, report(cascade, is_over=False), with_times(cascade.sentences), said, *[gr.skip()] * 3]
+                        yield [playing.value, report(cascade, is_over=False), with_times(cascade.sentences), said, *[gr.skip()] * 3]
                 except LimitError as error:  # what is done until then is put together all the same
                     ended = say(str(error))
                 if not visitor.is_current(source, run):
@@ -783,11 +783,11 @@ class Page:
                 seconds = len(cascade.speech) / max(1, cascade.sampling_rate)
                 played = _played(written[0] if written and cascade.sentences else None, speech_cues(cascade), source, seconds)
                 listed_files = gr.update(visible=bool(written), value=written)
-                yield [gr.skip(), f"{ended} {report(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files]
+                yield [playing.value, f"{ended} {report(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files]
 
         given = [audio, voice, target, shortcut, with_transcript]
         self.on_run([button.click, *([examples] if examples else [])], source, run, given, outputs, cancel, show_progress_on=status)
-        cancel.click(lambda: (SILENCE, say(CANCELLED)), None, [player, status], queue=False, **PRIVATE)
+        cancel.click(self.fall_silent(source), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_of_files(self) -> None:
         files = gr.File(label=t("Sound or video files"), file_count="multiple", file_types=["audio", "video"], height=140)
@@ -850,6 +850,14 @@ class Page:
         button = gr.Button(t("Cancel"), variant="stop", visible=False)
         gr.on([button.click, *([given.clear] if given is not None else [])], cancel, None, None, queue=False, **PRIVATE)
         return button
+
+    def fall_silent(self, name: str) -> Callable[..., list[Any]]:
+        """For Cancel's player and status line. A run that had just ended has said so itself."""
+
+        def silence(request: gr.Request) -> list[Any]:
+            return [SILENCE, say(CANCELLED) if self.visitor(request).cancel(name) else gr.skip()]
+
+        return silence
 
     def on_run(
         self,

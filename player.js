@@ -1,12 +1,14 @@
 // Plays speech while the rest of it is being made: pieces of it, one after another, without a gap and at the level they have.
 //
-// Runs as a gr.HTML component's own script. Its value is the newest piece, {index, rate, pcm}: int16 samples in base64. Piece 0
-// begins anew; a value without samples ends it. Gradio's own streamed output would need the ffmpeg program, and would
-// compress what it plays.
+// Runs as a gr.HTML component's own script. Its value is {run, rate, pieces}: all that is made so far, each piece int16 samples in
+// base64. Another run begins anew; a value without pieces ends it. Gradio's own streamed output would need the ffmpeg program,
+// and would compress what it plays.
 const LEAD = 0.05; // s between asking for a sound and its first sample
 const button = element.querySelector("button");
 const told = element.querySelector("span");
 let context = null;
+let heard = ""; // the run that is being played
+let played = 0; // how many of its pieces
 let until = 0; // on the context's clock: where the last piece ends
 let silence = 0; // s that playing had to wait for a piece
 
@@ -33,23 +35,29 @@ const end = () => {
   told.textContent = "";
 };
 
-const play = ({ index, rate, pcm }) => {
-  if (index === 0) {
-    end();
-    context = new AudioContext({ sampleRate: rate });
-    until = silence = 0;
-  }
-  if (!context) return;
+const play = (rate, pcm) => {
   const piece = samples(pcm);
   const buffer = context.createBuffer(1, piece.length, rate);
   buffer.copyToChannel(piece, 0);
   const start = Math.max(until, context.currentTime + LEAD);
-  if (index > 0) silence += start - until;
+  if (played > 0) silence += start - until;
   const source = context.createBufferSource();
   source.buffer = buffer;
   source.connect(context.destination);
   source.start(start);
   until = start + buffer.duration;
+  played += 1;
+};
+
+const update = ({ run, rate, pieces }) => {
+  if (run !== heard) {
+    end();
+    context = new AudioContext({ sampleRate: rate });
+    heard = run;
+    until = silence = played = 0;
+  }
+  if (!context) return;
+  for (const pcm of pieces.slice(played)) play(rate, pcm);
   tell();
 };
 
@@ -57,5 +65,5 @@ button.addEventListener("click", async () => {
   await (context.state === "running" ? context.suspend() : context.resume());
   tell();
 });
-watch("value", () => (props.value?.pcm ? play(props.value) : end()));
+watch("value", () => (props.value?.pieces?.length ? update(props.value) : end()));
 setInterval(tell, 250);

@@ -13,6 +13,7 @@ import html
 import inspect
 import logging
 import re
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -186,9 +187,23 @@ def captions_status(stream: Captioned, settings: Settings) -> str:
 # --- what a person reads and hears of speech that is made ---------------------------------------------------------
 
 
-def as_piece(index: int, sampling_rate: int, speech: np.ndarray) -> dict[str, Any]:
-    """Speech, int16 of shape (n_samples,), as player.js takes it; piece 0 begins anew."""
-    return {"index": index, "rate": sampling_rate, "pcm": base64.b64encode(speech.astype("<i2").tobytes()).decode()}
+class Playing:
+    """Speech while it is made, as player.js takes it.
+
+    Where two updates come within a moment, the page is told of the second alone. So each has all pieces, and the last one has, too;
+    Gradio sends what is new.
+    """
+
+    def __init__(self) -> None:
+        self.value: dict[str, Any] = {"run": secrets.token_hex(8), "rate": 0, "pieces": []}  # another run begins anew
+
+    def __len__(self) -> int:
+        return len(self.value["pieces"])
+
+    def add(self, sampling_rate: int, speech: np.ndarray) -> None:
+        """A piece, int16 of shape (n_samples,)."""
+        piece = base64.b64encode(speech.astype("<i2").tobytes()).decode()
+        self.value = {**self.value, "rate": sampling_rate, "pieces": [*self.value["pieces"], piece]}  # Gradio compares it with the last
 
 
 def with_times(parts: Sequence[stst.Sentence | stst.Timed]) -> str:

@@ -191,11 +191,13 @@ class Visitor:
     def is_current(self, name: str, run: threading.Event) -> bool:
         return self.runs.get(name) is run
 
-    def cancel(self, name: str) -> None:
+    def cancel(self, name: str) -> bool:
+        """Ends what has this name, or waits for its turn; False where nothing does."""
         with self.changing:
-            for run in (self.runs.get(name), self._asked.get(name)):
-                if run is not None:
-                    run.set()
+            runs = [run for run in (self.runs.get(name), self._asked.get(name)) if run is not None]
+            for run in runs:
+                run.set()
+        return bool(runs)
 
     def begin(self, name: str, stream: Stream, sent: Sent = None) -> None:
         """A new recording takes the place of the last one."""

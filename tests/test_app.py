@@ -261,15 +261,17 @@ def test_a_chunk_is_deleted_whether_it_is_wanted_or_not_and_no_other_file_is(tmp
 
 def test_what_waits_for_its_turn_can_be_cancelled_and_the_next_goes_on() -> None:
     visitor = visitors.Visitor()
+    assert not visitor.cancel("full"), "there is nothing"
     visitor.ask("full")
-    visitor.cancel("full")
+    assert visitor.cancel("full")
     with visitor.cancellable("full") as run:
         assert run.is_set()
     visitor.ask("full")
     with visitor.cancellable("full") as run:
         assert not run.is_set()
-        visitor.cancel("full")
+        assert visitor.cancel("full")
         assert run.is_set()
+    assert not visitor.cancel("full"), "it is over"
 
 
 def test_a_decode_that_ends_after_a_new_recording_began_is_dropped() -> None:
