@@ -211,7 +211,7 @@ def _is_likely(decoded: Decoded) -> bool:
 
 def _commit_all(captions: Captions, decoded: Decoded) -> Captions:
     n_words = captions.n_words_in_window + len(decoded.words)
-    heard = captions.speech_end - max(captions.window_start, captions.n_committed)
+    heard = min(captions.n_speech, captions.speech_end - max(captions.window_start, captions.n_committed))
     made_up = n_words > max(1.0, WORDS_PER_SECOND * captions.n_speech / SAMPLING_RATE)
     if made_up or (heard < _samples(SURE_SECONDS) and not _is_likely(decoded)):
         return captions

@@ -407,6 +407,8 @@ def test_what_is_heard_in_little_sound_must_be_likely(seconds: float, decoded: D
     for begins in ("window_start", "n_committed"):  # whichever is later
         before = live.Captions(**{begins: 5 * SAMPLING_RATE}, speech_end=round((5 + seconds) * SAMPLING_RATE), n_speech=SAMPLING_RATE)
         assert len(live._commit_all(before, decoded).words) == is_committed
+    late = live.Captions(speech_end=5 * SAMPLING_RATE, n_speech=round(seconds * SAMPLING_RATE))
+    assert len(live._commit_all(late, decoded).words) == is_committed, "a drum near the end of a window that was quiet until then"
 
 
 # --- one step -----------------------------------------------------------------------------------------------------
