@@ -133,7 +133,8 @@ class Options:
     prefix: str | Sequence[int] = ()  # text or tokens already decided: decoding continues after them
     context: str | Sequence[int] = ()  # text or tokens that came before this audio
     timestamps: bool = False  # segments as Whisper times them; otherwise one segment per window
-    word_times: bool = False  # align every word; costs one more pass over the tokens
+    draft: Sequence[int] = ()  # tokens that may well follow the prefix: as many as greedy decoding agrees with cost one pass
+    word_times: bool = False  # align every word
     max_new_tokens: int | None = None  # per window, besides the limit that the audio's length sets
     temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough; a single one is final
     padding_seconds: float | None = PADDING_SECONDS  # silence after the audio; None always hears 30 s
@@ -200,6 +201,7 @@ class _Attempt:
     compression_ratio: float
     complete: bool  # ended by itself: neither in a loop nor at the end of the budget
     endless: bool  # as in `Segment`
+    asked: tuple[Tensor, ...]  # by the prompt's tokens and these, as `Decoder.asked` has it; more may follow
 
     @property
     def avg_logprob(self) -> float:
@@ -254,14 +256,16 @@ def _generate(
     """
     special, n_windows = fast_whisper.tokens, heard.keys[0].shape[0]
     generator = torch.Generator(fast_whisper.device).manual_seed(0)  # the same audio gives the same text
-    # 1. The prompt.
-    budget, decoder, state, no_speech = _read_prompt(fast_whisper, heard, prompt, budget)
+    # 1. The prompt, and the draft after it as if it were right (Leviathan et al. 2023, "speculative decoding").
+    draft = options.draft if n_windows == 1 and temperature == 0 else ()
+    budget, decoder, states, no_speech = _read_prompt(fast_whisper, heard, prompt, budget, draft)
+    state = states[:, :1]
     tokens: list[list[int]] = [[] for _ in range(n_windows)]
     logprobs: list[list[float]] = [[] for _ in range(n_windows)]
     complete, endless, running = [False] * n_windows, [False] * n_windows, set(range(n_windows))
     forced = prompt[len(prompt) - n_forced :]
     # 2. One token after another until every window has ended.
-    fastest, began = float("inf"), time.perf_counter()
+    fastest = float("inf")
     for step in range(budget):
         options.check()
         logits = _next_logits(fast_whisper, state, forced, tokens, options)
@@ -285,8 +289,14 @@ def _generate(
                 running.discard(row)
         if not running or step == budget - 1:
             break
+        if step + 1 < states.shape[1] and tokens[0][step] == draft[step]:
+            state = states[:, step + 1 : step + 2]
+            continue
+        states = states[:, :0]  # the draft was right up to here
+        decoder.n_tokens = len(prompt) + step
+        began = time.perf_counter()
         state = decoder(chosen)
-        seconds, began = time.perf_counter() - began, time.perf_counter()
+        seconds = time.perf_counter() - began
         fastest = min(fastest, seconds)
         if seconds > SLOW_STEP * fastest or is_shared():
             torch.set_num_threads(1)
@@ -300,6 +310,7 @@ def _generate(
             compression_ratio(_text(fast_whisper, tokens[row])),
             complete[row],
             endless[row],
+            decoder.asked(row),
         )
         for row in range(n_windows)
     ]
@@ -313,14 +324,14 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
         prompt, n_forced, budget: as `_generate` takes them.
     """
 
-    def by_token(beam: tuple[list[int], list[float]]) -> float:
+    def by_token(hypothesis: Sequence[Any]) -> float:
         """How likely it is; by token, as short ones would win otherwise."""
-        return sum(beam[1]) / len(beam[1])
+        return sum(hypothesis[1]) / len(hypothesis[1])
 
     n_beams, forced = options.n_beams, prompt[len(prompt) - n_forced :]
     budget, decoder, state, no_speech = _read_prompt(fast_whisper, heard, prompt, budget)
     beams: list[tuple[list[int], list[float]]] = [([], [])]  # tokens and how likely each is, best first
-    ended: list[tuple[list[int], list[float]]] = []
+    ended: list[tuple[list[int], list[float], tuple[Tensor, ...]]] = []  # and what they asked
     for step in range(budget):
         options.check()
         # 1. How likely each next token is after each hypothesis.
@@ -339,7 +350,7 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
                 parents.append(row)
                 beams.append(([*tokens, token], [*logprobs, logprob]))
             elif rank < n_beams:
-                ended.append((tokens, [*logprobs, logprob]))
+                ended.append((tokens, [*logprobs, logprob], tuple(queries.clone() for queries in decoder.asked(row))))
             if len(beams) == n_beams:
                 break
         # 3. It is over once none that goes on is likelier than what has ended.
@@ -350,27 +361,30 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
             break
         decoder.branch(parents)
         state = decoder(torch.tensor([[tokens[-1]] for tokens, _ in beams], device=fast_whisper.device))
-    tokens, logprobs = max(ended or beams, key=by_token)
+    tokens, logprobs, asked = max(ended, key=by_token) if ended else (*beams[0], decoder.asked(parents[0]))
     period = loop_period(tokens)
     endless = bool(period) and tokens[period:] == tokens[:-period]
     if period:
         tokens = tokens[: -period * (LOOP_REPEATS - 1)]
     ratio = compression_ratio(_text(fast_whisper, tokens))
-    return _Attempt(tuple(tokens), tuple(logprobs), 0.0, no_speech[0], ratio, bool(ended) and not period, endless)
+    return _Attempt(tuple(tokens), tuple(logprobs), 0.0, no_speech[0], ratio, bool(ended) and not period, endless, asked)
 
 
-def _read_prompt(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], budget: int) -> tuple[int, Decoder, Tensor, list[float]]:
-    """Every window's decoder after the prompt, in one pass.
+def _read_prompt(
+    fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], budget: int, draft: Sequence[int] = ()
+) -> tuple[int, Decoder, Tensor, list[float]]:
+    """Every window's decoder after the prompt and as much of the draft as there is room for, in one pass.
 
     Returns:
-        (new tokens that there is room for, the decoder, its states, how likely it is that nobody speaks in each window, as the
-        model says right after <|startoftranscript|>).
+        (new tokens that there is room for, the decoder, its states from the prompt's last token on, how likely it is that nobody
+        speaks in each window, as the model says right after <|startoftranscript|>).
     """
     budget = max(1, min(budget, fast_whisper.n_positions - len(prompt)))
     decoder = Decoder.new(fast_whisper, heard, len(prompt) + budget)
-    state = decoder(torch.tensor([list(prompt)] * len(heard.keys[0]), device=fast_whisper.device))
-    at_start = fast_whisper.vocabulary(state[:, list(prompt).index(fast_whisper.tokens.start)]).float().softmax(-1)
-    return budget, decoder, state, at_start[:, fast_whisper.tokens.no_speech].tolist()
+    tokens = [*prompt, *draft[: budget - 1]]
+    states = decoder(torch.tensor([tokens] * len(heard.keys[0]), device=fast_whisper.device))
+    at_start = fast_whisper.vocabulary(states[:, list(prompt).index(fast_whisper.tokens.start)]).float().softmax(-1)
+    return budget, decoder, states[:, len(prompt) - 1 :], at_start[:, fast_whisper.tokens.no_speech].tolist()
 
 
 def _next_logits(
@@ -477,10 +491,10 @@ def decode_windows(whisper: Whisper, waveform: np.ndarray, options: Options | No
         for span, outcome in zip(together, _in_turn(fast_whisper, waveform, together, options), strict=True):
             parts = [outcome]
             while rest := _unheard(waveform, span[1], parts[-1], options):
-                parts += _in_turn(fast_whisper, waveform, [rest], replace(options, language=outcome.language, prefix=()))
+                parts += _in_turn(fast_whisper, waveform, [rest], replace(options, language=outcome.language, prefix=(), draft=()))
             language = parts[-1].language
             yield replace(joined(parts), text="".join(part.text for part in parts), end=span[1] / SAMPLING_RATE)
-        options = replace(options, prefix=())
+        options = replace(options, prefix=(), draft=())
 
 
 def _in_turn(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequence[tuple[int, int]], options: Options) -> list[Decoded]:
@@ -668,28 +682,31 @@ def _words(
     n_samples: int,
     language: str,
 ) -> tuple[Word, ...]:
-    """When each word of prefix and text is said, after openai/whisper timing.py."""
+    """When each word of prefix and text is said, after openai/whisper timing.py, but from the decode's own attention."""
     from transformers.models.whisper.tokenization_whisper import LANGUAGES, _combine_tokens_into_words
 
-    special = fast_whisper.tokens
-    spoken = [token for token in (*prefix, *attempt.tokens) if token < special.end]
-    if not spoken:
+    special, first = fast_whisper.tokens, len(prompt) - len(prefix)
+    read = [*prompt, *attempt.tokens]
+    places = [index for index in range(first, len(read)) if read[index] < special.end]
+    if not places:
         return ()
-    # 1. The attention of the alignment heads, of one pass over text without timestamps.
+    # 1. Where the alignment heads attended. A token's queries ask where the next one is, those after the last where it ends.
     begin = list(prompt).index(special.start)
-    sot = [token for token in prompt[begin : len(prompt) - len(prefix)] if token != special.no_timestamps]
-    tokens = [*sot, special.no_timestamps, *spoken, special.end]
-    asked: dict[int, Tensor] = {}
-    Decoder.new(fast_whisper, heard, len(tokens))(torch.tensor([tokens], device=fast_whisper.device), asked)
-    n_positions = max(1, min(heard.keys[0].shape[2], round(n_samples / N_SAMPLES_PER_POSITION)))
+    n_positions = max(1, min(heard.values[0].shape[2], round(n_samples / N_SAMPLES_PER_POSITION)))
     scores = torch.stack(
-        [asked[layer][0, head] @ heard.keys[layer][0, head, :n_positions].T for layer, head in fast_whisper.alignment_heads]
+        [
+            attempt.asked[layer][head, begin : len(read)] @ heard.keys[layer][0, head, :, :n_positions]
+            for layer, head in fast_whisper.alignment_heads
+        ]
     )
-    # 2. The path through it: rows are <|notimestamps|> and the spoken tokens, each attending to what comes next.
+    # 2. The path through it.
     weights = scores.float().softmax(-1)
     deviation, mean = torch.std_mean(weights, dim=1, keepdim=True, unbiased=False)
-    matrix = median((weights - mean) / deviation.clamp_min(1e-8)).mean(0)[len(sot) : -1]
-    starts = align(-matrix.cpu().numpy()) / POSITIONS_PER_SECOND
+    asking = [place - 1 - begin for place in (*places, places[-1] + 1) if place - 1 - begin < weights.shape[1]]
+    matrix = median(((weights - mean) / deviation.clamp_min(1e-8))[:, asking]).mean(0)
+    starts = [*align(-matrix.cpu().numpy()), n_positions]  # the last is only used where the budget ended before the text
+    starts = [start / POSITIONS_PER_SECOND for start in starts]
+    spoken = [read[place] for place in places]
     # 3. Tokens into words.
     logprobs = [0.0] * sum(token < special.end for token in prefix)
     logprobs += [logprob for token, logprob in zip(attempt.tokens, attempt.logprobs, strict=False) if token < special.end]

@@ -327,8 +327,8 @@ def free_threads() -> int:
 class Heard:
     """What the decoder attends to, for each of its layers, in its own dtype: one query is answered no faster in bfloat16."""
 
-    keys: tuple[Tensor, ...]  # (n_windows, n_heads, n_positions, head)
-    values: tuple[Tensor, ...]  # as above
+    keys: tuple[Tensor, ...]  # (n_windows, n_heads, head, n_positions): as a product with queries reads them
+    values: tuple[Tensor, ...]  # (n_windows, n_heads, n_positions, head)
 
     def window(self, index: int) -> Heard:
         return Heard(tuple(k[index : index + 1] for k in self.keys), tuple(v[index : index + 1] for v in self.values))
@@ -376,7 +376,7 @@ def encode(
     kv = fast_whisper.cross_kv(fast_whisper.encoder_norm(x))[:, :n].to(fast_whisper.decoder_dtype)
     parts = _heads(kv, 2 * len(fast_whisper.decoder_layers), fast_whisper.n_heads)
     return Heard(
-        tuple(keys.contiguous() for keys in parts[0::2]),
+        tuple(keys.transpose(2, 3).contiguous() for keys in parts[0::2]),
         tuple(values.contiguous() for values in parts[1::2]),
     )
 
@@ -411,30 +411,31 @@ class Decoder:
     heard: Heard
     keys: list[Tensor]  # per layer, (n_windows, n_heads, n_positions, head), filled up to n_tokens
     values: list[Tensor]
-    n_tokens: int = 0
+    queries: list[Tensor]  # what each token asked the encoder's keys: where in the audio it is
+    n_tokens: int = 0  # may be set back, to go on after fewer
 
     @classmethod
     def new(cls, fast_whisper: FastWhisper, heard: Heard, n_positions: int) -> Decoder:
         n_windows, n_heads, _, head = heard.values[0].shape
-        shape = (2, len(heard.keys), n_windows, n_heads, min(n_positions, fast_whisper.n_positions), head)
-        keys, values = torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
-        return cls(fast_whisper, heard, list(keys), list(values))
+        shape = (3, len(heard.keys), n_windows, n_heads, min(n_positions, fast_whisper.n_positions), head)
+        keys, values, queries = torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
+        return cls(fast_whisper, heard, list(keys), list(values), list(queries))
 
     def branch(self, parents: Sequence[int]) -> None:
         """Goes on with these rows, each as often as it is named: what a beam search keeps of its last step."""
         if list(parents) != list(range(self.keys[0].shape[0])):
-            for caches in (self.keys, self.values):
+            for caches in (self.keys, self.values, self.queries):
                 for index, cache in enumerate(caches):
                     kept = cache[list(parents), :, : self.n_tokens]
                     caches[index] = cache if len(cache) == len(kept) else cache.new_empty(len(kept), *cache.shape[1:])
                     caches[index][:, :, : self.n_tokens] = kept
 
-    def __call__(self, tokens: Tensor, attended: dict[int, Tensor] | None = None) -> Tensor:
-        """The states after `tokens`, int64 (n_windows, n), which follow those before: (n_windows, n, d), normalised.
+    def asked(self, row: int) -> tuple[Tensor, ...]:
+        """One row's queries, by layer: (n_heads, n_tokens, head)."""
+        return tuple(queries[row, :, : self.n_tokens] for queries in self.queries)
 
-        Args:
-            attended: if given, gets the queries that each layer asks the encoder's keys.
-        """
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """The states after `tokens`, int64 (n_windows, n), which follow those before: (n_windows, n, d), normalised."""
         whisper, start, n = self.fast_whisper, self.n_tokens, tokens.shape[1]
         end = self.n_tokens = start + n
         x = whisper.token_embeddings[tokens].to(whisper.decoder_dtype) + whisper.decoder_positions[start:end]
@@ -448,11 +449,11 @@ class Decoder:
             attention = F.scaled_dot_product_attention(q, keys[:, :, :end], values[:, :, :end], attn_mask=mask, scale=1.0)
             x = x + layer.attention_out(_merged(attention))
             (q,) = _heads(layer.cross_q(layer.cross_norm(x)), 1, whisper.n_heads)
-            if attended is not None:
-                attended[index] = q
+            self.queries[index][:, :, start:end] = q
             keys, values = self.heard.keys[index], self.heard.values[index]
             beams = len(q) > len(keys)  # of one window: as many queries to the same keys, which are read once
-            attention = F.scaled_dot_product_attention(q.transpose(0, 2) if beams else q, keys, values, scale=1.0)
+            # Plain products: torch's own attention takes up to twice as long for a prompt's queries, and no less for one.
+            attention = ((q.transpose(0, 2) if beams else q) @ keys).softmax(-1) @ values
             x = x + layer.cross_out(_merged(attention.transpose(0, 2) if beams else attention))
             x = x + layer.fc2(F.gelu(layer.fc1(layer.mlp_norm(x))))
         return whisper.decoder_norm(x)

@@ -107,8 +107,8 @@ def _fbgemm_int8(weight: Tensor, bias: Tensor | None) -> Linear:
     def linear(x: Tensor) -> Tensor:
         if x.numel() == n_in:
             return one_row(x, packed, not has_vnni)
-        least, most = torch.aminmax(x, dim=-1, keepdim=True)
-        span = most.sub_(least)  # never 0, as above
+        least = x.amin(-1, keepdim=True)
+        span = x.amax(-1, keepdim=True).sub_(least)  # never 0, as above; both in one call would take several times as long
         y = rows_at((x - least).div_(span), 1 / n_levels, 0, packed)
         return torch.lerp(bias, y, span).addcmul_(least, sums)  # y has the bias already, which the span must not scale
 
