@@ -5,7 +5,7 @@ Does not know: where audio or weights come from, how a layer is computed (fast_w
 
 What makes it fast, beside fast_whisper.py:
 
-- the encoder hears the audio and a second of silence, not 30 s; where the text then looks wrong it hears all 30;
+- the encoder hears the audio and about a second of silence, not 30 s; where the text then looks wrong it hears all 30;
 - long audio is cut where it is quiet, and several windows go through the decoder together.
 
 Sources: openai/whisper `decoding.py`, `transcribe.py` and `timing.py`, whose rules these are.
@@ -54,7 +54,7 @@ Task = Literal["transcribe", "translate"]
 POSITIONS_PER_SECOND = SAMPLING_RATE / N_SAMPLES_PER_POSITION  # 50.0; a timestamp token is one position, 20 ms
 
 # Silence that follows the audio in a window. Whisper never saw a window end in the middle of speech.
-PADDING_SECONDS = 1.0
+PADDING_SECONDS = 0.75  # at least; on average half of a step of the encoder's more, which makes it a second
 # A clip of a second or two is padded to this; and to more where its language is to be detected, because heard in less, more
 # of them are taken for another.
 SHORTEST_SECONDS = 4.0
@@ -137,7 +137,7 @@ class Options:
     word_times: bool = False  # align every word
     max_new_tokens: int | None = None  # per window, besides the limit that the audio's length sets
     temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough; a single one is final
-    padding_seconds: float | None = PADDING_SECONDS  # silence after the audio; None always hears 30 s
+    padding_seconds: float | None = PADDING_SECONDS  # silence after the audio, at least; None always hears 30 s
     n_beams: int = 1  # hypotheses that are followed at temperature 0; five translate better, and a step takes twice as long
     windows_at_once: int = WINDOWS_AT_ONCE  # through encoder and decoder together; 1 has the first text soonest
     stopped: Callable[[], bool] = lambda: False  # asked at every layer and step; once it says so, decoding raises `Stopped`

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 N_FFT = 400  # samples: 25 ms
 HOP = 160  # samples: 10 ms, one mel frame
 N_SAMPLES_PER_POSITION = 2 * HOP  # the second convolution halves the mel frames: 50 encoder positions a second
-POSITIONS_STEP = 25  # oneDNN keeps megabytes for every number of rows that it has met, and a stream brings every one
+POSITIONS_STEP = 25  # windows are multiples of half a second: oneDNN keeps megabytes for every length that it has met
 WINDOW_SECONDS = 30.0  # Whisper hears 30 s at a time
 ATTENTION_ROWS = 128  # queries at once in the encoder: their scores stay in the second-level cache
 
@@ -349,31 +349,28 @@ def log_mel(fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], n_sample
 def encode(
     fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], padding_seconds: float | None, check: Callable[[], None] = lambda: None
 ) -> Heard:
-    """Waveforms of at most 30 s each, all padded to the longest and `padding_seconds` of silence.
+    """Waveforms of at most 30 s each, all padded to the longest and at least `padding_seconds` of silence.
 
     `check` is called before each layer, and ends it all by raising.
     """
-    # 1. As little silence as may be, in whole encoder positions.
+    # 1. As little silence as may be.
     n_samples = int(WINDOW_SECONDS * SAMPLING_RATE)
     if padding_seconds is not None:
-        longest = max(map(len, waveforms)) + int(padding_seconds * SAMPLING_RATE)
-        n_samples = min(n_samples, -(-longest // N_SAMPLES_PER_POSITION) * N_SAMPLES_PER_POSITION)
+        step = POSITIONS_STEP * N_SAMPLES_PER_POSITION
+        n_samples = min(n_samples, -(-(max(map(len, waveforms)) + int(padding_seconds * SAMPLING_RATE)) // step) * step)
     x = log_mel(fast_whisper, waveforms, n_samples).to(fast_whisper.encoder_dtype)
-    # 2. The convolutions. From the second on there are rows that nobody listens to.
-    n = x.shape[2] // 2
-    n_unheard = -n % POSITIONS_STEP
+    # 2. The convolutions.
     for stride, (weight, bias) in enumerate(fast_whisper.convolutions, start=1):
         x = F.gelu(F.conv1d(x, weight, bias, stride=stride, padding=1))
-        x = F.pad(x, (0, 2 * n_unheard)) if stride == 1 else x
     x = x.transpose(1, 2) + fast_whisper.encoder_positions[: x.shape[2]]
     # 3. The layers.
     for layer in fast_whisper.encoder_layers:
         check()
         q, k, v = _heads(layer.qkv(layer.attention_norm(x)), 3, fast_whisper.n_heads)
-        x = x + layer.attention_out(_merged(_encoder_attention(q, k[:, :, :n], v[:, :, :n])))
+        x = x + layer.attention_out(_merged(_encoder_attention(q, k, v)))
         x = x + layer.fc2(layer.fc1(layer.mlp_norm(x)))
     # 4. What every decoder layer will ask for, once.
-    kv = fast_whisper.cross_kv(fast_whisper.encoder_norm(x))[:, :n].to(fast_whisper.decoder_dtype)
+    kv = fast_whisper.cross_kv(fast_whisper.encoder_norm(x)).to(fast_whisper.decoder_dtype)
     parts = _heads(kv, 2 * len(fast_whisper.decoder_layers), fast_whisper.n_heads)
     return Heard(
         tuple(keys.transpose(2, 3).contiguous() for keys in parts[0::2]),

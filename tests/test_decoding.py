@@ -59,13 +59,9 @@ def test_the_encoder_agrees_with_transformers(whisper: Whisper, fox: np.ndarray)
     assert float((keys - expected).norm() / expected.norm()) < 0.05, "bfloat16 keeps about two digits"
 
 
-def test_rows_that_nobody_listens_to_change_nothing(whisper: Whisper, fox: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = encode(fast(whisper), [fox, fox[:40_000]], 0.3)
-    assert heard.values[0].shape[2] % fast_whisper.POSITIONS_STEP, "there are some"
-    monkeypatch.setattr(fast_whisper, "POSITIONS_STEP", 1)
-    alone = encode(fast(whisper), [fox, fox[:40_000]], 0.3)
-    for with_them, without in zip((*heard.keys, *heard.values), (*alone.keys, *alone.values), strict=True):
-        assert torch.allclose(with_them, without, atol=0.3 if with_them.dtype == torch.bfloat16 else 1e-3)
+def test_a_stream_brings_few_lengths_of_window(whisper: Whisper, fox: np.ndarray) -> None:
+    lengths = {encode(fast(whisper), [fox[:n]], 0.3).values[0].shape[2] for n in range(20_000, 36_000, 1_000)}
+    assert len(lengths) <= 3, "oneDNN keeps megabytes for each"
 
 
 def test_a_window_beside_others_gives_the_text_it_gives_alone(whisper: Whisper, fox: np.ndarray, paragraph: np.ndarray) -> None:
