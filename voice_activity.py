@@ -21,7 +21,7 @@ def has_speech(waveform: np.ndarray) -> bool:
     """Whether somebody speaks in it; hears not much more than there is before the first word."""
     n_samples = FIRST_LOOK
     while not (found := spoken(waveform[:n_samples]).any()) and n_samples < len(waveform):
-        n_samples *= 4
+        n_samples *= 2
     return bool(found)
 
 
