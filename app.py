@@ -72,7 +72,7 @@ STREAM_EVERY = 0.5  # seconds of sound in a chunk; below that, Gradio loses and 
 IN_FLIGHT_SECONDS = 5.0  # after Stop, chunks that the page has sent are waited for that long
 # As tall as its text, within limits; beyond them the newest words stay in sight unless somebody scrolls up.
 LIVE = """<div style="display: flex; flex-direction: column-reverse; min-height: 6em; max-height: 14em; overflow-y: auto">
-<div style="margin-bottom: auto; font-size: var(--text-lg)">${value}</div></div>"""
+<div style="margin-bottom: auto !important; font-size: var(--text-lg)">${value}</div></div>"""
 HERE = Path(__file__).parent
 HEAD = "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in ("microphone.js", "session.js"))
 PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
