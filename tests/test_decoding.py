@@ -101,6 +101,27 @@ def test_a_forced_prefix_is_not_decoded_again(whisper: Whisper, fox: np.ndarray)
     assert word_error_rate("over the lazy dog", rest) == 0
 
 
+def test_a_draft_saves_steps_and_changes_nothing(whisper: Whisper, fox: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    n_steps = 0
+    read = Decoder.__call__
+
+    def counting(decoder: Decoder, tokens: torch.Tensor) -> torch.Tensor:
+        nonlocal n_steps
+        n_steps += tokens.shape[1] == 1
+        return read(decoder, tokens)
+
+    monkeypatch.setattr(Decoder, "__call__", counting)
+    alone = decoding.decode(whisper, fox, language="en", word_times=True)
+    n_alone, right = n_steps, alone.tokens
+    half_right = (*right[:4], *right[:4])
+    for draft, n_most in ((right, 0), (half_right, n_alone - 4), (right[::-1], n_alone), ((*right, *right * 60), n_alone)):
+        n_steps = 0
+        drafted = decoding.decode(whisper, fox, language="en", word_times=True, draft=draft)
+        assert drafted.text == alone.text
+        assert [word.end for word in drafted.words] == pytest.approx([word.end for word in alone.words], abs=0.1)
+        assert n_steps <= n_most
+
+
 def test_the_language_is_detected_on_the_way(whisper: Whisper) -> None:
     for language in ("it", "fr", "es"):
         clip = next((CLIPS / language).glob("pangrama.wav"))
