@@ -6,7 +6,8 @@ Does not know: where audio or weights come from, how a layer is computed (fast_w
 What makes it fast, beside fast_whisper.py:
 
 - the encoder hears the audio and about a second of silence, not 30 s; where the text then looks wrong it hears all 30;
-- long audio is cut where it is quiet, and several windows go through the decoder together.
+- long audio is cut where it is quiet, and several windows go through the decoder together;
+- what a stream's last decode had is read in one pass, as far as it still holds.
 
 Sources: openai/whisper `decoding.py`, `transcribe.py` and `timing.py`, whose rules these are.
 """

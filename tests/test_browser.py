@@ -123,6 +123,10 @@ def test_live_captions_from_the_microphone(browse: Browse) -> None:
         live = page.locator("#live-captions .prose")
         expect(live.locator("span:not(.partial)").first).to_contain_text(re.compile("quick", re.IGNORECASE), timeout=60_000)
         expect(live).to_have_attribute("aria-live", "polite")
+        box, text = (live.locator(part).bounding_box() for part in ("> div", "> div > div"))
+        assert box
+        assert text
+        assert text["y"] - box["y"] < 5, "the first line is at the top"
         expect(page.locator("#status-captions")).to_contain_text("s behind")
         page.locator("#mic-captions .stop-button").press("Enter")
         assert word_error_rate(FOX, shown_text(page, "captions")) <= 0.12, "the last word too"
