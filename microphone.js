@@ -13,6 +13,7 @@
   const streams = new Map(); // by name of the microphone
 
   const told = ({ take, chunks }) => ({ take, chunks });
+  const NO_TAKE = { take: 0, chunks: 0 }; // of no recording
 
   window.microphones = {
     // A recording begins; chunks of so many milliseconds will come.
@@ -22,13 +23,13 @@
     },
     // Which recording it is, and how many chunks of it were handed over.
     sent: (name) => (streams.has(name) ? told(streams.get(name)) : null),
-    // A chunk is handed over: it, and the same with it counted. One of the recording before is not heard.
+    // A chunk is handed over: it, and the same with it counted. One of the recording before is not heard, but deleted.
     handOver: (name, chunk) => {
       const handed = streams.get(name);
-      if (!chunk || !handed) return [null, null];
+      if (!chunk || !handed) return [chunk, NO_TAKE];
       const began = uploadBegan.get(chunk.path) ?? performance.now();
       uploadBegan.delete(chunk.path);
-      if (began < handed.since) return [null, null];
+      if (began < handed.since) return [chunk, NO_TAKE];
       handed.chunks++;
       // A busy browser is late to cut and upload a chunk, so the time of its upload says only when it ended at the latest.
       // Counted from the beginning, as the most punctual chunks tell it, chunks have ended every `pace`.

@@ -27,7 +27,8 @@ if TYPE_CHECKING:  # importing it imports torch: seconds that an app which only 
     from decoding import Task
 
 GRACE_SECONDS = 60.0  # a phone that sleeps, or a network that blinks, is not a visitor who left
-IDLE_SECONDS = 3600.0  # a program that opened a session and never closed it; an upload that nothing was done with
+IDLE_SECONDS = 3600.0  # a program that opened a session and never closed it
+UNCLAIMED_SECONDS = 3600.0  # an upload that nothing was done with; of several large files, the first waits long for the last
 
 
 # --- the ways to stream -------------------------------------------------------------------------------------------
@@ -335,7 +336,7 @@ class Visitors:
         for place in folder.iterdir():
             with suppress(OSError):  # it went meanwhile
                 newest = max(path.stat().st_mtime for path in (place, *place.rglob("*")))
-                if place not in kept and time.time() - newest > IDLE_SECONDS:
+                if place not in kept and time.time() - newest > UNCLAIMED_SECONDS:
                     if place.is_dir():
                         shutil.rmtree(place)
                     else:

@@ -54,9 +54,10 @@ DIGITS = dict(zip(NUMBERS, (*map(str, range(11, 20)), "20", "30", "40"), strict=
 
 @pytest.fixture
 def of_short_grace(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """An app that forgets who has left after a second: its process, its address."""
+    """An app that forgets who has left after a second, and what nobody owns after 20, not an hour: its process, its address."""
     port = free_port()
-    code = f"import sys, app, visitors\nvisitors.GRACE_SECONDS = 1.0\nsys.argv = ['app.py', '--port', '{port}']\napp.main()"
+    shorter = "visitors.GRACE_SECONDS, visitors.UNCLAIMED_SECONDS, app.SWEEP_SECONDS = 1.0, 20.0, 1.0"
+    code = f"import sys, app, visitors\n{shorter}\nsys.argv = ['app.py', '--port', '{port}']\napp.main()"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "GRADIO_TEMP_DIR": str(tmp_path)})
     yield process, once_it_answers(process, port)
     process.terminate()
