@@ -293,6 +293,7 @@ def test_a_stop_that_comes_after_a_new_recording_began_leaves_it_alone() -> None
     visitor.begin("captions", new := visitors.Captioned(app.Recording()), {"take": 2, "chunks": 0})
     assert not visitor.heard_all("captions", {"take": 1, "chunks": 5}, 1.0)
     assert visitor.stream("captions", {"take": 1, "chunks": 6}) is None, "nor is its last chunk heard in the new one"
+    assert visitor.stream("captions", {"take": 0, "chunks": 0}) is None, "nor what the page knows to be of none"
     assert visitor.stream("captions", {"take": 2, "chunks": 1}) is new
 
 

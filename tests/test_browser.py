@@ -284,6 +284,23 @@ def test_a_cancelled_run_stops_and_what_is_done_stays(browse: Browse, long_clip:
         page.screenshot(path=SCREENSHOTS / "speech-to-speech-cancelled.png", full_page=True)
 
 
+def test_a_chunk_of_the_recording_before_is_handed_over_as_of_none(browse: Browse) -> None:
+    """The server deletes it then (tests/test_app.py); held back by the page, it would lie there for an hour."""
+    late = """async () => {
+        const body = new FormData();
+        body.append("files", new Blob(["RIFF"]), "audio.wav");
+        const [path] = await (await window.fetch("gradio_api/upload", { method: "POST", body })).json();
+        window.microphones.begin("captions", 500);
+        return ["late", "next"].map((which) => window.microphones.handOver("captions", { path: which === "late" ? path : which }));
+    }"""
+    with browse(BONJOUR) as page:
+        (chunk, of_none), (_, of_this) = page.evaluate(late)
+        assert chunk["path"].endswith("audio.wav")
+        assert of_none == {"take": 0, "chunks": 0}
+        assert of_this["take"] > 0
+        assert of_this["chunks"] == 1, "the late one is not counted"
+
+
 def test_another_recording_takes_the_place_of_the_one_that_is_decoded(browse: Browse, long_clip: Path) -> None:
     with browse(BONJOUR) as page:
         inputs, cancel = page.locator("input[type=file]"), page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")
