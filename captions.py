@@ -21,7 +21,8 @@ import numpy as np
 
 from audio import SAMPLING_RATE
 from checkpoints import Settings, load_whisper
-from decoding import COMPRESSION_RATIO, LOG_PROBABILITY, Decoded, Options, Task, Word, decode, repeats_itself
+from decoding import LOG_PROBABILITY, Decoded, Options, Task, Word, decode
+from repetition import twice_period
 from voice_activity import FRAME, spoken
 
 UPDATE_SECONDS = 1.0  # new audio that is worth a decode
@@ -205,9 +206,7 @@ def _loops(decoded: Decoded) -> bool:
 
 
 def _is_likely(decoded: Decoded) -> bool:
-    return not _loops(decoded) and all(
-        segment.compression_ratio <= COMPRESSION_RATIO and segment.avg_logprob >= LOG_PROBABILITY for segment in decoded.segments
-    )
+    return not _loops(decoded) and all(not segment.repetitive and segment.avg_logprob >= LOG_PROBABILITY for segment in decoded.segments)
 
 
 def _commit_all(captions: Captions, decoded: Decoded) -> Captions:
@@ -241,7 +240,7 @@ def _commit_certain(captions: Captions, words: Sequence[Word]) -> Captions:
     for word in words[:-1]:
         before = captions.hypothesis[n_certain : n_certain + 1]
         agreed = bool(before) and _plain(word.text) == _plain(before[0].text)
-        settled = word.end <= now - SETTLED_SECONDS and not repeats_itself(_tokens((*in_window, *words[: n_certain + 1])))
+        settled = word.end <= now - SETTLED_SECONDS and not twice_period(_tokens((*in_window, *words[: n_certain + 1])))
         if word.end > now - GUARD_SECONDS or not (agreed or settled):
             break
         n_certain += 1

@@ -17,7 +17,6 @@ from __future__ import annotations
 import functools
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -48,6 +47,7 @@ from fast_whisper import (
     is_shared,
     threads,
 )
+from repetition import COMPRESSION_RATIO, TOKENS_PER_SECOND, compression_ratio, is_endless, loop_period, made_up, moves_on, twice_period
 from voice_activity import has_speech
 
 Task = Literal["transcribe", "translate"]
@@ -66,26 +66,17 @@ LANGUAGE_PROBABILITY = 0.6  # a language less sure than this is asked for again,
 CUT_SECONDS = (14.0, 22.0)
 WINDOWS_AT_ONCE = 4
 UNHEARD_SECONDS = 1.0  # a window's last timestamp is about this exact
+LEFT_SECONDS = 3.0  # and where its last tokens attend to, which it is about where there are no timestamps
 
-# A window may cost no more tokens than people can speak in its time. Byte-level scripts such as Devanagari come to about
-# 20 tokens a second of speech; English to 4.
-TOKENS_PER_SECOND = 24
-MIN_TOKENS = 16
+MIN_TOKENS = 16  # a window may cost, beside TOKENS_PER_SECOND
 MAX_TOKENS = 440  # of the decoder's 448 positions, some are the prompt's
 
 # openai/whisper transcribe.py: a decode that repeats itself or that the model itself thinks unlikely is done again, hotter.
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-COMPRESSION_RATIO = 2.4
 LOG_PROBABILITY = -1.0
 NO_SPEECH_PROBABILITY = 0.6
 
-# A tail of one phrase over and over is a loop once it is this long; the rest of the budget would only be more of it.
-LOOP_REPEATS = 4
-LOOP_TOKENS = 16
-LOOP_PERIOD = 24  # tokens in the longest phrase that is looked for
-LOOP_EVERY = 4  # steps from look to look
-REPEAT_TOKENS = 5  # a phrase at least this long, said twice at the end, is worth a second look with all 30 s
-
+LOOP_EVERY = 4  # steps from look to look for a loop, as the rest of the budget would only be more of it
 SLOW_STEP = 4  # times the fastest step so far: another process has come
 
 
@@ -170,7 +161,7 @@ class Segment:
     text: str
     tokens: tuple[int, ...]  # with timestamp tokens, where they were asked for
     avg_logprob: float  # of the decode that this segment is from
-    compression_ratio: float
+    repetitive: bool  # that decode was compressible beyond what people say, and not because somebody said it again
     no_speech_prob: float
     temperature: float
     endless: bool  # that decode was one phrase over and over, from its first token on
@@ -199,7 +190,7 @@ class _Attempt:
     logprobs: tuple[float, ...]  # of each token, and of <|endoftext|> where it came
     temperature: float
     no_speech_prob: float
-    compression_ratio: float
+    repetitive: bool  # as in `Segment`
     complete: bool  # ended by itself: neither in a loop nor at the end of the budget
     endless: bool  # as in `Segment`
     asked: tuple[Tensor, ...]  # by the prompt's tokens and these, as `Decoder.asked` has it; more may follow
@@ -214,29 +205,20 @@ class _Attempt:
 
     @property
     def good(self) -> bool:
-        likely = self.avg_logprob >= LOG_PROBABILITY and self.compression_ratio <= COMPRESSION_RATIO and self.complete
+        likely = self.avg_logprob >= LOG_PROBABILITY and self.complete and not self.repetitive
         return likely or self.silent
 
 
-def compression_ratio(text: str) -> float:
-    """How much of a text is repetition: bytes over compressed bytes."""
-    content = text.encode()
-    return len(content) / len(zlib.compress(content))
+def _places(fast_whisper: FastWhisper, heard: Heard, asked: Sequence[Tensor], first: int, n_tokens: int) -> np.ndarray:
+    """Seconds in one window, (n_tokens,): where each token from `first` on is said, as the median of the alignment heads has it."""
+    queries = slice(first - 1, first - 1 + n_tokens)  # a token's queries ask where the next one is
+    scores = [asked[layer][head, queries] @ heard.keys[layer][0, head] for layer, head in fast_whisper.alignment_heads]
+    return torch.stack(scores).argmax(-1).float().median(0).values.cpu().numpy() / POSITIONS_PER_SECOND
 
 
-def loop_period(tokens: Sequence[int]) -> int:
-    """The length of the phrase that the tokens end in over and over; 0 where they do not."""
-    for period in range(1, LOOP_PERIOD + 1):
-        span = period * max(LOOP_REPEATS, -(-LOOP_TOKENS // period))
-        tail = tokens[-span:]
-        if len(tail) == span and tail[period:] == tail[:-period]:
-            return period
-    return 0
-
-
-def repeats_itself(tokens: Sequence[int]) -> bool:
-    """Whether a text ends in a phrase said twice: what Whisper does where a window ends sooner than it is used to."""
-    return any(tuple(tokens[-period:]) == tuple(tokens[-2 * period : -period]) for period in range(REPEAT_TOKENS, len(tokens) // 2 + 1))
+def _is_repetitive(fast_whisper: FastWhisper, tokens: Sequence[int], places: np.ndarray) -> bool:
+    """Whether a text is written over and over, and not because somebody says it again: its attention stays where it is."""
+    return compression_ratio(_text(fast_whisper, tokens)) > COMPRESSION_RATIO and moves_on(places).count(False) > 1
 
 
 def _generate(
@@ -265,6 +247,10 @@ def _generate(
     logprobs: list[list[float]] = [[] for _ in range(n_windows)]
     complete, endless, running = [False] * n_windows, [False] * n_windows, set(range(n_windows))
     forced = prompt[len(prompt) - n_forced :]
+
+    def places(row: int) -> np.ndarray:
+        return _places(fast_whisper, heard.window(row), decoder.asked(row), len(prompt), len(tokens[row]))
+
     # 2. One token after another until every window has ended.
     fastest = float("inf")
     for step in range(budget):
@@ -284,10 +270,12 @@ def _generate(
                 running.discard(row)
                 continue
             tokens[row].append(token)
-            if step % LOOP_EVERY == 0 and (period := loop_period(tokens[row])):
-                endless[row] = tokens[row][period:] == tokens[row][:-period]
-                del tokens[row][-period * (LOOP_REPEATS - 1) :]
-                running.discard(row)
+            if step % LOOP_EVERY == 0 and loop_period(tokens[row]):
+                n_made_up, is_over = made_up(tokens[row], places(row), heard.seconds[row])
+                if n_made_up:
+                    complete[row], endless[row] = is_over, not is_over and is_endless(tokens[row])
+                    del tokens[row][-n_made_up:]
+                    running.discard(row)
         if not running or step == budget - 1:
             break
         if step + 1 < states.shape[1] and tokens[0][step] == draft[step]:
@@ -308,7 +296,7 @@ def _generate(
             tuple(logprobs[row]),
             temperature,
             no_speech[row],
-            compression_ratio(_text(fast_whisper, tokens[row])),
+            _is_repetitive(fast_whisper, tokens[row], places(row)),
             complete[row],
             endless[row],
             decoder.asked(row),
@@ -328,6 +316,12 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
     def by_token(hypothesis: Sequence[Any]) -> float:
         """How likely it is; by token, as short ones would win otherwise."""
         return sum(hypothesis[1]) / len(hypothesis[1])
+
+    def places(tokens: Sequence[int], asked: Sequence[Tensor]) -> np.ndarray:
+        return _places(fast_whisper, heard, asked, len(prompt), len(tokens))
+
+    def loop(tokens: Sequence[int], asked: Sequence[Tensor]) -> tuple[int, bool]:
+        return made_up(tokens, places(tokens, asked), heard.seconds[0]) if loop_period(tokens) else (0, False)
 
     n_beams, forced = options.n_beams, prompt[len(prompt) - n_forced :]
     budget, decoder, state, no_speech = _read_prompt(fast_whisper, heard, prompt, budget)
@@ -358,17 +352,19 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
         ended = sorted(ended, key=by_token, reverse=True)[:n_beams]
         if not beams or (len(ended) == n_beams and by_token(beams[0]) <= by_token(ended[-1])):
             break
-        if step == budget - 1 or (step % LOOP_EVERY == 0 and loop_period(beams[0][0])):
+        if step == budget - 1:
+            break
+        if step % LOOP_EVERY == 0 and loop(beams[0][0], decoder.asked(parents[0]))[0]:
             break
         decoder.branch(parents)
         state = decoder(torch.tensor([[tokens[-1]] for tokens, _ in beams], device=fast_whisper.device))
     tokens, logprobs, asked = max(ended, key=by_token) if ended else (*beams[0], decoder.asked(parents[0]))
-    period = loop_period(tokens)
-    endless = bool(period) and tokens[period:] == tokens[:-period]
-    if period:
-        tokens = tokens[: -period * (LOOP_REPEATS - 1)]
-    ratio = compression_ratio(_text(fast_whisper, tokens))
-    return _Attempt(tuple(tokens), tuple(logprobs), 0.0, no_speech[0], ratio, bool(ended) and not period, endless, asked)
+    n_made_up, is_over = loop(tokens, asked)
+    endless = n_made_up > 0 and not is_over and is_endless(tokens)
+    tokens = tokens[: len(tokens) - n_made_up]
+    repetitive = _is_repetitive(fast_whisper, tokens, places(tokens, asked))
+    complete = is_over or (bool(ended) and not n_made_up)
+    return _Attempt(tuple(tokens), tuple(logprobs), 0.0, no_speech[0], repetitive, complete, endless, asked)
 
 
 def _read_prompt(
@@ -573,7 +569,11 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
         for index, attempt in enumerate(generate(heard, options.temperatures[0])):
             # 3. Ask again where the answer looks wrong: first with all 30 s, then hotter.
             own = heard.window(index)
-            doubtful = not attempt.good or (options.padding_seconds is not None and repeats_itself((*prefix, *attempt.tokens)))
+            said = (*prefix, *attempt.tokens)
+            places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(said))
+            doubtful = not attempt.good
+            if not doubtful and options.padding_seconds is not None:
+                doubtful = _says_twice(said, places) or (not options.timestamps and _stops_early(places, waveforms[index]))
             if doubtful and len(options.temperatures) > 1:
                 own, attempt = _ask_again(fast_whisper, waveforms[index], own, attempt, generate, options)
             # 4. Time.
@@ -584,6 +584,20 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
                 words = _words(fast_whisper, own, prompt, prefix, attempt, start, len(waveforms[index]), language)
             outcomes.append(Decoded("".join(segment.text for segment in segments), segments, language, words=words))
     return outcomes
+
+
+def _says_twice(tokens: Sequence[int], places: np.ndarray) -> bool:
+    """Whether a text ends in a phrase that is written twice and said once."""
+    period = twice_period(tokens)
+    return period > 0 and not all(moves_on(places[-2 * period :], period))
+
+
+def _stops_early(places: np.ndarray, waveform: np.ndarray) -> bool:
+    """Whether somebody goes on speaking after a text's last tokens, as Whisper overhears when a word is said again and again."""
+    if not len(places):
+        return False
+    end = round((float(np.median(places[-4:])) + LEFT_SECONDS) * SAMPLING_RATE)
+    return end < len(waveform) and has_speech(waveform[end:])
 
 
 def _ask_again(
@@ -608,7 +622,7 @@ def _ask_again(
         attempts.append((heard, attempt))
         if attempt.good:
             return attempts[-1]
-    return max(attempts, key=lambda tried: (tried[1].complete, tried[1].compression_ratio <= COMPRESSION_RATIO, tried[1].avg_logprob))
+    return max(attempts, key=lambda tried: (tried[1].complete, not tried[1].repetitive, tried[1].avg_logprob))
 
 
 def _detect_language(fast_whisper: FastWhisper, heard: Heard) -> tuple[str, float]:
@@ -655,7 +669,7 @@ def _segments(fast_whisper: FastWhisper, attempt: _Attempt, start: float, second
             _text(fast_whisper, tokens),
             tuple(tokens),
             attempt.avg_logprob,
-            attempt.compression_ratio,
+            attempt.repetitive,
             attempt.no_speech_prob,
             attempt.temperature,
             attempt.endless,

@@ -329,9 +329,11 @@ class Heard:
 
     keys: tuple[Tensor, ...]  # (n_windows, n_heads, head, n_positions): as a product with queries reads them
     values: tuple[Tensor, ...]  # (n_windows, n_heads, n_positions, head)
+    seconds: tuple[float, ...]  # of audio in each window, without the silence that follows it
 
     def window(self, index: int) -> Heard:
-        return Heard(tuple(k[index : index + 1] for k in self.keys), tuple(v[index : index + 1] for v in self.values))
+        one = slice(index, index + 1)
+        return Heard(tuple(keys[one] for keys in self.keys), tuple(values[one] for values in self.values), self.seconds[one])
 
 
 def log_mel(fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], n_samples: int) -> Tensor:
@@ -375,6 +377,7 @@ def encode(
     return Heard(
         tuple(keys.transpose(2, 3).contiguous() for keys in parts[0::2]),
         tuple(values.contiguous() for values in parts[1::2]),
+        tuple(len(waveform) / SAMPLING_RATE for waveform in waveforms),
     )
 
 

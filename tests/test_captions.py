@@ -372,8 +372,8 @@ def test_where_nothing_is_committed_for_a_window_what_was_understood_last_is_tak
     )
 
 
-def heard(n_words: int, *, ratio: float = 1.0, logprob: float = -0.5, endless: bool = False) -> Decoded:
-    segment = Segment(0.0, 1.0, "", (), logprob, ratio, 0.0, 0.0, endless)
+def heard(n_words: int, *, repetitive: bool = False, logprob: float = -0.5, endless: bool = False) -> Decoded:
+    segment = Segment(0.0, 1.0, "", (), logprob, repetitive, 0.0, 0.0, endless)
     return Decoded("", words=tuple(word(number) for number in range(n_words)), segments=(segment,))
 
 
@@ -397,10 +397,10 @@ def test_more_words_than_anybody_could_have_said_are_let_go(n_in_window: int, n_
     ("seconds", "decoded", "is_committed"),
     [
         (0.9, heard(1), True),
-        (0.9, heard(1, ratio=2.4, logprob=-1.0), True),
-        (0.9, heard(1, ratio=2.5), False),
+        (0.9, heard(1, logprob=-1.0), True),
+        (0.9, heard(1, repetitive=True), False),
         (0.9, heard(1, logprob=-1.1), False),
-        (1.0, heard(1, ratio=2.5, logprob=-1.1), True),
+        (1.0, heard(1, repetitive=True, logprob=-1.1), True),
     ],
 )
 def test_what_is_heard_in_little_sound_must_be_likely(seconds: float, decoded: Decoded, is_committed: bool) -> None:
@@ -476,7 +476,7 @@ def test_the_end_leaves_an_empty_window(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_is_unlikely_commits_nothing_while_somebody_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     use_fake(monkeypatch)
     words = (word(1, 0.2, 0.9), word(2, 0.9, 1.5))
-    for decoded, n_committed in ((heard(0), 1), (heard(0, ratio=2.5), 0), (heard(0, logprob=-1.1), 0), (heard(0, endless=True), 0)):
+    for decoded, n_committed in ((heard(0), 1), (heard(0, repetitive=True), 0), (heard(0, logprob=-1.1), 0), (heard(0, endless=True), 0)):
         answer(monkeypatch, replace(decoded, words=words))
         assert len(live.update(live.Captions(), seconds((0.1, 5.12)), WHISPER_BASE).words) == n_committed
 

@@ -150,7 +150,7 @@ def test_a_decode_that_loops_is_stopped_and_tried_hotter(whisper: Whisper, fox: 
     def looping(*args: object) -> list[decoding._Attempt]:
         (attempt,) = generate(*args)  # type: ignore[arg-type]
         tried.append(attempt.temperature)
-        return [replace(attempt, complete=False, compression_ratio=9.0) if attempt.temperature < 0.4 else attempt]
+        return [replace(attempt, complete=False, repetitive=True) if attempt.temperature < 0.4 else attempt]
 
     monkeypatch.setattr(decoding, "_generate", looping)
     assert word_error_rate("The quick brown fox jumps over the lazy dog.", decoding.decode(whisper, fox, language="en").text) <= 0.3
@@ -174,16 +174,13 @@ def test_what_is_nothing_but_a_loop_says_so(
     assert [segment.endless for segment in decoded.segments] == [endless]
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(4, 9))
-def test_a_phrase_over_and_over_is_a_loop(phrase: list[int], times: int) -> None:
-    tokens = phrase * max(times, -(-decoding.LOOP_TOKENS // len(phrase)))
-    assert 0 < decoding.loop_period([90, 91, 92, *tokens]) <= len(phrase)
-
-
-@given(st.lists(st.integers(0, 10_000), unique=True, max_size=100))
-def test_what_never_repeats_is_no_loop(tokens: list[int]) -> None:
-    assert decoding.loop_period(tokens) == 0
-    assert not decoding.repeats_itself(tokens)
+@pytest.mark.parametrize(
+    ("phrase", "pause", "times"), [("Hello.", 0.4, 8), ("We are ready.", 1.0, 5), ("I will not talk in class again.", 1.0, 8)]
+)
+def test_what_somebody_says_again_and_again_is_written_as_often(whisper: Whisper, phrase: str, pause: float, times: int) -> None:
+    once = np.concatenate([spoken(phrase), np.zeros(round(pause * SAMPLING_RATE), np.float32)])
+    text = decoding.decode(whisper, np.tile(once, times), language="en").text
+    assert abs(text.count(phrase.rstrip(".")) - times) <= 1, text
 
 
 @given(st.integers(0, 200_000), st.integers(0, 3))
