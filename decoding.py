@@ -129,6 +129,8 @@ class Options:
     word_times: bool = False  # align every word
     max_new_tokens: int | None = None  # per window, besides the limit that the audio's length sets
     temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough; a single one is final
+    least_logprob: float = LOG_PROBABILITY  # on average; what is less likely is asked for again
+    exact: bool = False  # the decoder has the checkpoint's own weights, also where int8 is faster
     padding_seconds: float | None = PADDING_SECONDS  # silence after the audio, at least; None always hears 30 s
     n_beams: int = 1  # hypotheses that are followed at temperature 0; five translate better, and a step takes twice as long
     windows_at_once: int = WINDOWS_AT_ONCE  # through encoder and decoder together; 1 has the first text soonest
@@ -203,9 +205,8 @@ class _Attempt:
     def silent(self) -> bool:
         return self.no_speech_prob > NO_SPEECH_PROBABILITY and self.avg_logprob < LOG_PROBABILITY
 
-    @property
-    def good(self) -> bool:
-        likely = self.avg_logprob >= LOG_PROBABILITY and self.complete and not self.repetitive
+    def is_good(self, least_logprob: float) -> bool:
+        likely = self.avg_logprob >= least_logprob and self.complete and not self.repetitive
         return likely or self.silent
 
 
@@ -475,7 +476,7 @@ def decode_windows(whisper: Whisper, waveform: np.ndarray, options: Options | No
     if options.engine == "pipeline":
         yield _plain(whisper, waveform, options)
         return
-    fast_whisper = fast(whisper)
+    fast_whisper = fast(whisper, options.exact)
     languages = fast_whisper.tokens.languages  # none where the checkpoint is English-only
     language = language_code(languages, whisper.source.found, options.language) if languages else "en"
     spans = cut(waveform)
@@ -571,7 +572,7 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
             own = heard.window(index)
             said = (*prefix, *attempt.tokens)
             places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(said))
-            doubtful = not attempt.good
+            doubtful = not attempt.is_good(options.least_logprob)
             if not doubtful and options.padding_seconds is not None:
                 doubtful = _says_twice(said, places) or (not options.timestamps and _stops_early(places, waveforms[index]))
             if doubtful and len(options.temperatures) > 1:
@@ -620,7 +621,7 @@ def _ask_again(
     for temperature in temperatures:
         (attempt,) = generate(heard, temperature)
         attempts.append((heard, attempt))
-        if attempt.good:
+        if attempt.is_good(options.least_logprob):
             return attempts[-1]
     return max(attempts, key=lambda tried: (tried[1].complete, not tried[1].repetitive, tried[1].avg_logprob))
 
@@ -745,12 +746,12 @@ def _words(
     return tuple(words)
 
 
-def precision(whisper: Whisper, engine: Engine) -> str:
+def precision(whisper: Whisper, engine: Engine, exact: bool = False) -> str:
     """On what and in what a loaded checkpoint computes: "cpu, encoder float32, decoder int8"."""
     device = whisper.model.device.type
     if engine == "pipeline":
         return f"{device}, {str(whisper.model.dtype).removeprefix('torch.')}"
-    fast_whisper = fast(whisper)
+    fast_whisper = fast(whisper, exact)
     encoder, decoder = (str(dtype).removeprefix("torch.") for dtype in (fast_whisper.encoder_dtype, fast_whisper.decoder_dtype))
     return f"{device}, encoder {encoder}, decoder {'int8' if fast_whisper.is_int8 else decoder}"
 

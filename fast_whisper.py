@@ -3,7 +3,8 @@
 Knows: which precision and which kernels are fast here, and that weights are shared while caches are not.
 Does not know: windows, temperatures, timestamps, text; that is in decoding.py.
 
-- The encoder computes in bfloat16 and the decoder's weights are int8, where this machine is faster that way.
+- The encoder computes in bfloat16 and the decoder's weights are int8, where this machine is faster that way. What int8 costs, a
+  translation shows: there the decoder has the checkpoint's own weights.
 - A decoder step is a few hundred small operators on preallocated tensors: no cache classes, no hooks.
 
 Source of the architecture: openai/whisper `audio.py` and `model.py`; of the weights: `WhisperForConditionalGeneration`.
@@ -16,7 +17,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
 from audio import SAMPLING_RATE
-from kernels import Linear, fastest_dtype, float_linear, int8_linear
+from kernels import Linear, fastest_dtype, float_linear, int8_is_faster, int8_linear
 
 if TYPE_CHECKING:
     from transformers import WhisperForConditionalGeneration, WhisperTokenizer
@@ -37,6 +38,7 @@ HOP = 160  # samples: 10 ms, one mel frame
 N_SAMPLES_PER_POSITION = 2 * HOP  # the second convolution halves the mel frames: 50 encoder positions a second
 POSITIONS_STEP = 25  # windows are multiples of half a second: oneDNN keeps megabytes for every length that it has met
 WINDOW_SECONDS = 30.0  # Whisper hears 30 s at a time
+N_EXACT = 128  # tokens whose logits are exact: with a quarter of that, a search follows other hypotheses now and then
 ATTENTION_ROWS = 128  # queries at once in the encoder: their scores stay in the second-level cache
 
 N_THREADS = torch.get_num_threads()  # for the encoder
@@ -121,7 +123,7 @@ class FastWhisper:
 
 
 def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer, mel_filters: np.ndarray) -> FastWhisper:
-    """The fast form of a checkpoint. `model` is not needed afterwards.
+    """The fast form of a checkpoint.
 
     Args:
         model: any size of Whisper, on the device where it is to run; its own dtype on CUDA is kept.
@@ -132,53 +134,32 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
     encoder_dtype = fastest_dtype() if on_cpu else model.dtype
     decoder_dtype = torch.float32 if on_cpu else model.dtype
 
-    def norm(module: torch.nn.LayerNorm, dtype: torch.dtype) -> Norm:
-        shape, weight, bias = module.normalized_shape, module.weight.to(dtype), module.bias.to(dtype)
-        return lambda x: F.layer_norm(x, shape, weight, bias)
-
     def encoder(weight: Tensor, bias: Tensor, activation: str = "none") -> Linear:
         return float_linear(weight, bias, encoder_dtype, activation)
-
-    def decoder(weight: Tensor, bias: Tensor | None) -> Linear:
-        return (on_cpu and int8_linear(weight, bias)) or float_linear(weight, bias, decoder_dtype)
 
     with torch.inference_mode():
         encoder_layers = tuple(
             _EncoderLayer(
-                norm(layer.self_attn_layer_norm, encoder_dtype),
+                _norm(layer.self_attn_layer_norm, encoder_dtype),
                 encoder(*_fused_qkv(layer.self_attn)),
                 encoder(layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
-                norm(layer.final_layer_norm, encoder_dtype),
+                _norm(layer.final_layer_norm, encoder_dtype),
                 encoder(layer.fc1.weight, layer.fc1.bias, "gelu"),
                 encoder(layer.fc2.weight, layer.fc2.bias),
             )
             for layer in model.model.encoder.layers
-        )
-        decoder_layers = tuple(
-            _DecoderLayer(
-                norm(layer.self_attn_layer_norm, decoder_dtype),
-                decoder(*_fused_qkv(layer.self_attn)),
-                decoder(layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
-                norm(layer.encoder_attn_layer_norm, decoder_dtype),
-                decoder(*_scaled_q(layer.encoder_attn)),
-                decoder(layer.encoder_attn.out_proj.weight, layer.encoder_attn.out_proj.bias),
-                norm(layer.final_layer_norm, decoder_dtype),
-                decoder(layer.fc1.weight, layer.fc1.bias),
-                decoder(layer.fc2.weight, layer.fc2.bias),
-            )
-            for layer in model.model.decoder.layers
         )
         cross = [layer.encoder_attn for layer in model.model.decoder.layers]
         cross_weight = torch.cat([part for a in cross for part in (a.k_proj.weight, a.v_proj.weight)])
         cross_bias = torch.cat([part for a in cross for part in (torch.zeros_like(a.v_proj.bias), a.v_proj.bias)])
         tokens = _special_tokens(model.generation_config)
         side = model.model.encoder
-        int8_vocabulary = int8_linear(model.proj_out.weight, None) if on_cpu else None
+        is_int8 = on_cpu and int8_is_faster()
         return FastWhisper(
             device=device,
             encoder_dtype=encoder_dtype,
             decoder_dtype=decoder_dtype,
-            is_int8=int8_vocabulary is not None,
+            is_int8=is_int8,
             n_heads=config.encoder_attention_heads,
             n_positions=config.max_target_positions,
             mel_filters=torch.from_numpy(np.ascontiguousarray(mel_filters.T, dtype=np.float32)).to(device),
@@ -186,19 +167,65 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             convolutions=tuple((c.weight.to(encoder_dtype), c.bias.to(encoder_dtype)) for c in (side.conv1, side.conv2)),
             encoder_positions=side.embed_positions.weight.to(encoder_dtype),
             encoder_layers=encoder_layers,
-            encoder_norm=norm(side.layer_norm, encoder_dtype),
+            encoder_norm=_norm(side.layer_norm, encoder_dtype),
             cross_kv=encoder(cross_weight, cross_bias),
-            token_embeddings=model.model.decoder.embed_tokens.weight.to(torch.float16),
+            token_embeddings=model.model.decoder.embed_tokens.weight.detach(),
             decoder_positions=model.model.decoder.embed_positions.weight.to(decoder_dtype),
-            decoder_layers=decoder_layers,
-            decoder_norm=norm(model.model.decoder.layer_norm, decoder_dtype),
-            vocabulary=int8_vocabulary or float_linear(model.proj_out.weight, None, decoder_dtype),
+            decoder_layers=_decoder_layers(model, decoder_dtype, is_int8),
+            decoder_norm=_norm(model.model.decoder.layer_norm, decoder_dtype),
+            vocabulary=_vocabulary(model.proj_out.weight) if is_int8 else float_linear(model.proj_out.weight, None, decoder_dtype),
             suppress=_mask(config.vocab_size, tokens.suppressed).to(device),
             suppress_first=_mask(config.vocab_size, tokens.suppressed_first).to(device),
             alignment_heads=_alignment_heads(model),
             tokens=tokens,
             tokenizer=tokenizer,
         )
+
+
+def _exact(fast_whisper: FastWhisper, model: WhisperForConditionalGeneration) -> FastWhisper:
+    """The same with the decoder's weights as the checkpoint has them."""
+    if not fast_whisper.is_int8:
+        return fast_whisper
+    with torch.inference_mode():
+        layers = _decoder_layers(model, fast_whisper.decoder_dtype, is_int8=False)
+    return replace(fast_whisper, is_int8=False, decoder_layers=layers)
+
+
+def _vocabulary(weight: Tensor) -> Linear:
+    """Every token's logit by int8, and those of the likeliest, of which one is chosen, once more by the weights themselves."""
+    int8, weight, n_exact = int8_linear(weight, None), weight.float(), min(N_EXACT, len(weight))
+
+    def linear(x: Tensor) -> Tensor:
+        logits = int8(x)
+        likeliest = logits.topk(n_exact).indices
+        return logits.scatter_(-1, likeliest, (weight[likeliest] @ x[..., None])[..., 0])
+
+    return linear
+
+
+def _decoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, is_int8: bool) -> tuple[_DecoderLayer, ...]:
+    def linear(weight: Tensor, bias: Tensor | None) -> Linear:
+        return int8_linear(weight, bias) if is_int8 else float_linear(weight, bias, dtype)
+
+    return tuple(
+        _DecoderLayer(
+            _norm(layer.self_attn_layer_norm, dtype),
+            linear(*_fused_qkv(layer.self_attn)),
+            linear(layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
+            _norm(layer.encoder_attn_layer_norm, dtype),
+            linear(*_scaled_q(layer.encoder_attn)),
+            linear(layer.encoder_attn.out_proj.weight, layer.encoder_attn.out_proj.bias),
+            _norm(layer.final_layer_norm, dtype),
+            linear(layer.fc1.weight, layer.fc1.bias),
+            linear(layer.fc2.weight, layer.fc2.bias),
+        )
+        for layer in model.model.decoder.layers
+    )
+
+
+def _norm(module: torch.nn.LayerNorm, dtype: torch.dtype) -> Norm:
+    shape, weight, bias = module.normalized_shape, module.weight.to(dtype), module.bias.to(dtype)
+    return lambda x: F.layer_norm(x, shape, weight, bias)
 
 
 def _fused_qkv(attention: Any) -> tuple[Tensor, Tensor]:
@@ -255,16 +282,25 @@ def _mask(size: int, tokens: Sequence[int]) -> Tensor:
     return mask
 
 
-_prepared: weakref.WeakKeyDictionary[WhisperForConditionalGeneration, FastWhisper] = weakref.WeakKeyDictionary()
+# By whether the decoder is exact.
+_prepared: weakref.WeakKeyDictionary[WhisperForConditionalGeneration, dict[bool, FastWhisper]] = weakref.WeakKeyDictionary()
 _preparing = threading.Lock()
 
 
-def fast(whisper: Whisper) -> FastWhisper:
-    """The fast form of a loaded checkpoint: made on the first call, shared by all later ones."""
+def fast(whisper: Whisper, exact: bool = False) -> FastWhisper:
+    """The fast form of a loaded checkpoint: made on the first call, shared by all later ones.
+
+    Args:
+        exact: the decoder computes with the checkpoint's own weights, also where int8 is faster; they share the encoder.
+    """
     with _preparing:
-        if whisper.model not in _prepared:
-            _prepared[whisper.model] = prepare(whisper.model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
-        return _prepared[whisper.model]
+        model = whisper.model
+        forms = _prepared.setdefault(model, {})
+        if not forms:
+            forms[False] = prepare(model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
+        if exact not in forms:
+            forms[exact] = _exact(forms[False], model)
+        return forms[exact]
 
 
 @contextmanager

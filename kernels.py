@@ -50,13 +50,19 @@ def float_linear(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, activa
     return lambda x: activate(F.linear(x, weight, bias))
 
 
-def int8_linear(weight: Tensor, bias: Tensor | None) -> Linear | None:
+def int8_is_faster() -> bool:
+    """Whether `int8_linear` is there on this machine, and faster than float32."""
+    return _fastest_int8_kernel() is not None
+
+
+def int8_linear(weight: Tensor, bias: Tensor | None) -> Linear:
     """float32 in and out, W in int8 with one scale per output, x quantised on the fly with one scale per row.
 
-    Rows do not share a scale: what is decoded beside a window never changes its text. None where float32 is faster.
+    Rows do not share a scale: what is decoded beside a window never changes its text. Only where `int8_is_faster`.
     """
     kernel = _fastest_int8_kernel()
-    return kernel(weight, bias) if kernel else None
+    assert kernel is not None
+    return kernel(weight, bias)
 
 
 def _quantised(weight: Tensor) -> tuple[Tensor, Tensor]:

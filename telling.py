@@ -105,7 +105,7 @@ def no_room(request: Request, error: Exception) -> Response:
 # --- what a person reads of the models ----------------------------------------------------------------------------
 
 
-def model_line(name: str, settings: Settings, factor: float | None) -> str:
+def model_line(name: str, settings: Settings, factor: float | None, exact: bool = False) -> str:
     """Which checkpoint, from where; once it is loaded, on what it computes and in what; once it has run, how fast."""
     try:
         parts = [f"Model: {checkpoints.find_whisper(name).sentence}."]
@@ -115,7 +115,7 @@ def model_line(name: str, settings: Settings, factor: float | None) -> str:
     if whisper is not None:
         import decoding
 
-        parts.append(f"Computes on {decoding.precision(whisper, settings.engine)}.")
+        parts.append(f"Computes on {decoding.precision(whisper, settings.engine, exact)}.")
     return _in_a_line([*parts, *_last_run(factor)])
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import decoding
 import fast_whisper
+import kernels
 from alignment import align
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
@@ -250,7 +251,7 @@ def test_a_search_is_likelier_than_greed_and_keeps_its_hypotheses_apart(whisper:
 
 def test_a_search_is_the_one_of_transformers(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
     """In full precision and hearing all 30 s, as the course's pipeline computes: the same sentence, token for token."""
-    monkeypatch.setattr(fast_whisper, "int8_linear", lambda *_: None)
+    monkeypatch.setattr(fast_whisper, "int8_is_faster", lambda: False)
     monkeypatch.setattr(fast_whisper, "fastest_dtype", lambda: torch.float32)
     exact = fast_whisper.prepare(whisper.model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
     waveform, options = load_audio(CLIPS / "pt" / "pangrama.wav"), decoding.Options(task="translate", language="pt", n_beams=5)
@@ -261,6 +262,24 @@ def test_a_search_is_the_one_of_transformers(whisper: Whisper, monkeypatch: pyte
         _, prompt = decoding._prompt(exact, "pt", options)
         searched = decoding._search(exact, heard, prompt, 0, 256, options)
     assert list(searched.tokens) == [token for token in expected if token < exact.tokens.end]
+
+
+def test_the_likeliest_tokens_have_exact_logits() -> None:
+    if not kernels.int8_is_faster():
+        return
+    with torch.inference_mode():
+        weight, x = torch.randn(2000, 512), torch.randn(3, 512)
+        logits, exact = fast_whisper._vocabulary(weight)(x), x @ weight.T
+    likeliest = exact.topk(10).indices
+    assert torch.allclose(logits.gather(1, likeliest), exact.gather(1, likeliest), atol=1e-3)
+    assert float((logits - exact).norm() / exact.norm()) < kernels.LARGEST_ERROR, "the others are int8's"
+
+
+def test_a_decoder_with_the_weights_as_they_are_shares_the_encoder(whisper: Whisper) -> None:
+    quick, exact = fast(whisper), fast(whisper, exact=True)
+    assert exact is fast(whisper, exact=True)
+    assert exact.encoder_layers is quick.encoder_layers
+    assert decoding.precision(whisper, "fast", exact=True).endswith("decoder float32")
 
 
 def test_a_search_over_windows_gives_the_text_of_each(whisper: Whisper, paragraph: np.ndarray) -> None:

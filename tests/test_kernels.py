@@ -40,9 +40,9 @@ def test_a_precision_that_the_processor_lacks_still_computes(weight, bias, rows,
 def test_int8_is_near_and_rows_do_not_depend_on_each_other(weight, bias, rows, with_bias):
     bias = bias if with_bias else None
     expected = torch.nn.functional.linear(rows, weight, bias)
-    linear = kernels.int8_linear(weight, bias)
-    if linear is None:  # float32 is as fast on this processor
+    if not kernels.int8_is_faster():
         return
+    linear = kernels.int8_linear(weight, bias)
     together = linear(rows)
     assert together.shape == expected.shape
     assert float((together - expected).norm() / expected.norm()) < kernels.LARGEST_ERROR
