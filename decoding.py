@@ -243,7 +243,7 @@ def _generate(
     # 1. The prompt, and the draft after it as if it were right (Leviathan et al. 2023, "speculative decoding").
     draft = options.draft if n_windows == 1 and temperature == 0 else ()
     budget, decoder, states, no_speech = _read_prompt(fast_whisper, heard, prompt, budget, draft)
-    state = states[:, :1]
+    logits = fast_whisper.vocabulary(states)
     tokens: list[list[int]] = [[] for _ in range(n_windows)]
     logprobs: list[list[float]] = [[] for _ in range(n_windows)]
     complete, endless, running = [False] * n_windows, [False] * n_windows, set(range(n_windows))
@@ -256,10 +256,10 @@ def _generate(
     fastest = float("inf")
     for step in range(budget):
         options.check()
-        logits = _next_logits(fast_whisper, state, forced, tokens, options)
-        likely = logits.log_softmax(-1)
+        allowed = _allowed(fast_whisper, logits[:, 0], forced, tokens, options)
+        likely = allowed.log_softmax(-1)
         if temperature > 0:
-            chosen = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)
+            chosen = torch.multinomial((allowed / temperature).softmax(-1), 1, generator=generator)
         else:
             chosen = likely.argmax(-1, keepdim=True)
         for row, (token, logprob) in enumerate(zip(chosen[:, 0].tolist(), likely.gather(1, chosen)[:, 0].tolist(), strict=True)):
@@ -279,13 +279,12 @@ def _generate(
                     running.discard(row)
         if not running or step == budget - 1:
             break
-        if step + 1 < states.shape[1] and tokens[0][step] == draft[step]:
-            state = states[:, step + 1 : step + 2]
+        if logits.shape[1] > 1 and tokens[0][step] == draft[step]:
+            logits = logits[:, 1:]
             continue
-        states = states[:, :0]  # the draft was right up to here
         decoder.n_tokens = len(prompt) + step
         began = time.perf_counter()
-        state = decoder(chosen)
+        logits = fast_whisper.vocabulary(decoder(chosen))
         seconds = time.perf_counter() - began
         fastest = min(fastest, seconds)
         if seconds > SLOW_STEP * fastest or is_shared():
@@ -331,8 +330,8 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
     for step in range(budget):
         options.check()
         # 1. How likely each next token is after each hypothesis.
-        logits = _next_logits(fast_whisper, state, forced, [tokens for tokens, _ in beams], options)
-        likely, chosen = logits.log_softmax(-1).topk(n_beams + 1)
+        logits = fast_whisper.vocabulary(state[:, -1])
+        likely, chosen = _allowed(fast_whisper, logits, forced, [tokens for tokens, _ in beams], options).log_softmax(-1).topk(n_beams + 1)
         # 2. The best of all continuations go on. Those that end are set aside if they are among the best themselves.
         following = [
             (sum(logprobs) + logprob, row, token, logprob)
@@ -385,12 +384,10 @@ def _read_prompt(
     return budget, decoder, states[:, len(prompt) - 1 :], at_start[:, fast_whisper.tokens.no_speech].tolist()
 
 
-def _next_logits(
-    fast_whisper: FastWhisper, state: Tensor, forced: Sequence[int], tokens: Sequence[Sequence[int]], options: Options
-) -> Tensor:
-    """float32, (n_rows, n_vocabulary): of the token after each row's `tokens`, -inf where it may not be that one."""
+def _allowed(fast_whisper: FastWhisper, logits: Tensor, forced: Sequence[int], tokens: Sequence[Sequence[int]], options: Options) -> Tensor:
+    """The logits, (n_rows, n_vocabulary), of the token after each row's `tokens`: float32, and -inf where it may not be that one."""
     special = fast_whisper.tokens
-    logits = fast_whisper.vocabulary(state[:, -1]).float() + fast_whisper.suppress
+    logits = logits.float() + fast_whisper.suppress
     if not forced and not any(tokens):
         logits += fast_whisper.suppress_first
     if options.timestamps:

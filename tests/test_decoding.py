@@ -163,13 +163,13 @@ def test_a_decode_that_loops_is_stopped_and_tried_hotter(whisper: Whisper, fox: 
 def test_what_is_nothing_but_a_loop_says_so(
     whisper: Whisper, fox: np.ndarray, monkeypatch: pytest.MonkeyPatch, n_beams: int, head: list[int], endless: bool
 ) -> None:
-    def always_the_same(fast_whisper: decoding.FastWhisper, state: torch.Tensor, forced: object, tokens: list[list[int]], _: object):
+    def always_the_same(fast_whisper: decoding.FastWhisper, given: torch.Tensor, forced: object, tokens: list[list[int]], _: object):
         logits = torch.zeros(len(tokens), len(fast_whisper.suppress))
         for row, before in enumerate(tokens):
             logits[row, [*head, 502][min(len(before), len(head))]] = 100.0
         return logits
 
-    monkeypatch.setattr(decoding, "_next_logits", always_the_same)
+    monkeypatch.setattr(decoding, "_allowed", always_the_same)
     decoded = decoding.decode(whisper, fox, language="en", temperatures=(0.0,), n_beams=n_beams)
     assert decoded.tokens[: len(head) + 1] == (*head, 502)
     assert [segment.endless for segment in decoded.segments] == [endless]
