@@ -66,7 +66,7 @@ LANGUAGE_PROBABILITY = 0.6  # a language less sure than this is asked for again,
 CUT_SECONDS = (14.0, 22.0)
 WINDOWS_AT_ONCE = 4
 UNHEARD_SECONDS = 1.0  # a window's last timestamp is about this exact
-LEFT_SECONDS = 3.0  # and where its last tokens attend to, which it is about where there are no timestamps
+LEFT_SECONDS = 3.0  # without timestamps, where its last tokens attend to is about this exact
 
 MIN_TOKENS = 16  # a window may cost, beside TOKENS_PER_SECOND
 MAX_TOKENS = 440  # of the decoder's 448 positions, some are the prompt's
@@ -217,9 +217,9 @@ def _places(fast_whisper: FastWhisper, heard: Heard, asked: Sequence[Tensor], fi
     return torch.stack(scores).argmax(-1).float().median(0).values.cpu().numpy() / POSITIONS_PER_SECOND
 
 
-def _is_repetitive(fast_whisper: FastWhisper, tokens: Sequence[int], places: np.ndarray) -> bool:
+def _is_repetitive(fast_whisper: FastWhisper, tokens: Sequence[int], places: Callable[[], np.ndarray]) -> bool:
     """Whether a text is written over and over, and not because somebody says it again: its attention stays where it is."""
-    return compression_ratio(_text(fast_whisper, tokens)) > COMPRESSION_RATIO and moves_on(places).count(False) > 1
+    return compression_ratio(_text(fast_whisper, tokens)) > COMPRESSION_RATIO and moves_on(places()).count(False) > 1
 
 
 def _generate(
@@ -296,7 +296,7 @@ def _generate(
             tuple(logprobs[row]),
             temperature,
             no_speech[row],
-            _is_repetitive(fast_whisper, tokens[row], places(row)),
+            _is_repetitive(fast_whisper, tokens[row], functools.partial(places, row)),
             complete[row],
             endless[row],
             decoder.asked(row),
@@ -362,7 +362,7 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
     n_made_up, is_over = loop(tokens, asked)
     endless = n_made_up > 0 and not is_over and is_endless(tokens)
     tokens = tokens[: len(tokens) - n_made_up]
-    repetitive = _is_repetitive(fast_whisper, tokens, places(tokens, asked))
+    repetitive = _is_repetitive(fast_whisper, tokens, functools.partial(places, tokens, asked))
     complete = is_over or (bool(ended) and not n_made_up)
     return _Attempt(tuple(tokens), tuple(logprobs), 0.0, no_speech[0], repetitive, complete, endless, asked)
 
@@ -567,13 +567,14 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
         for index, attempt in enumerate(generate(heard, options.temperatures[0])):
             # 3. Ask again where the answer looks wrong: first with all 30 s, then hotter.
             own = heard.window(index)
-            said = (*prefix, *attempt.tokens)
-            places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(said))
-            doubtful = not attempt.is_good(options.least_logprob)
-            if not doubtful and options.padding_seconds is not None:
-                doubtful = _says_twice(said, places) or (not options.timestamps and _stops_early(places, waveforms[index]))
-            if doubtful and len(options.temperatures) > 1:
-                own, attempt = _ask_again(fast_whisper, waveforms[index], own, attempt, generate, options)
+            if len(options.temperatures) > 1:
+                doubtful = not attempt.is_good(options.least_logprob)
+                if not doubtful and options.padding_seconds is not None:
+                    said = (*prefix, *attempt.tokens)
+                    places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(said))
+                    doubtful = _says_twice(said, places) or (not options.timestamps and _stops_early(places, waveforms[index]))
+                if doubtful:
+                    own, attempt = _ask_again(fast_whisper, waveforms[index], own, attempt, generate, options)
             # 4. Time.
             start = spans[index][0] / SAMPLING_RATE
             segments = () if attempt.silent else _segments(fast_whisper, attempt, start, len(waveforms[index]) / SAMPLING_RATE)
@@ -748,9 +749,9 @@ def precision(whisper: Whisper, engine: Engine, exact: bool = False) -> str:
     device = whisper.model.device.type
     if engine == "pipeline":
         return f"{device}, {str(whisper.model.dtype).removeprefix('torch.')}"
-    fast_whisper = fast(whisper, exact)
+    fast_whisper = fast(whisper)  # the exact form is not made to be told of
     encoder, decoder = (str(dtype).removeprefix("torch.") for dtype in (fast_whisper.encoder_dtype, fast_whisper.decoder_dtype))
-    return f"{device}, encoder {encoder}, decoder {'int8' if fast_whisper.is_int8 else decoder}"
+    return f"{device}, encoder {encoder}, decoder {'int8' if fast_whisper.is_int8 and not exact else decoder}"
 
 
 # --- the plain path -----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Speed and error rates of the decoding path beside the tutorial's pipeline and faster-whisper int8, same weights, same clips.
 
-    python -m benchmarks.whisper short|long|translate|prefix CLIPS
+    python -m benchmarks.whisper short|long|translate|prefix|repeated CLIPS
 
 CLIPS is a folder with `manifest.jsonl`, one clip a line: file, lang, text, translation_en, duration_s, kind. Rivals take
 turns clip by clip, so that whatever else the machine does slows all of them, each in a process of its own: in one, a rival's
@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import multiprocessing
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,12 +26,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 
 from audio import SAMPLING_RATE, load_audio
-from checkpoints import EMBEDDED_WHISPER_FILES, Settings, Whisper, _read_package_file, load_whisper
+from checkpoints import EMBEDDED_WHISPER_FILES, Settings, Whisper, _read_package_file, load_embedded_voice, load_whisper
 from decoding import decode
 
 MAX_SHORT_SECONDS = 28
+PHRASES = ("No.", "Hello.", "We are ready.", "Left, right.", "I will not talk in class again.")
+PAUSES = (0.0, 0.4, 1.0)  # seconds
+TIMES = 8
 FORCED = "And so, my fellow Americans, ask not what your country can do for you, ask"  # 15 words, at most 5 follow in 10 s
 
 
@@ -199,9 +205,21 @@ def prefix(found: list[Clip]) -> None:
         print(f"  {name:15} {heard[0].strip()!r}")
 
 
+def repeated(_: list[Clip]) -> None:
+    """Phrases that the embedded voice says over and over: how often they are written."""
+    pattern = re.compile(r"[^a-z ]")
+    for phrase, pause in itertools.product(PHRASES, PAUSES):
+        spoken = soxr.resample(load_embedded_voice()(phrase, seed=0), 24_000, SAMPLING_RATE)
+        waveform = np.tile(np.concatenate([spoken, np.zeros(round(pause * SAMPLING_RATE), np.float32)]), TIMES)
+        written = {name: pattern.sub(" ", RIVALS[name](waveform, "en").lower()).split() for name in ("fast", "pipeline")}
+        word = pattern.sub("", phrase.lower()).split()[-1]
+        counts = ", ".join(f"{name} {words.count(word)}" for name, words in written.items())
+        print(f"  {phrase!r} {TIMES} times, {pause} s between: {counts}", flush=True)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=["short", "long", "translate", "prefix"])
+    parser.add_argument("table", choices=["short", "long", "translate", "prefix", "repeated"])
     parser.add_argument("clips", type=Path)
     arguments = parser.parse_args()
-    {"short": short, "long": long, "translate": translate, "prefix": prefix}[arguments.table](clips(arguments.clips))
+    {"short": short, "long": long, "translate": translate, "prefix": prefix, "repeated": repeated}[arguments.table](clips(arguments.clips))
