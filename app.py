@@ -7,6 +7,9 @@ captions.py, stst.py and tts.py. Nor for how long what was said is kept (visitor
 
 from __future__ import annotations
 
+import quick_gradio  # noqa: F401  before all that imports gradio
+
+# isort: split
 import argparse
 import base64
 import functools
