@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ def here(tmp_path: Path) -> Path:
     recording = load_audio(COUNTING)
     write(tmp_path / "recording.wav", recording, SAMPLING_RATE, "PCM_16")
     write(tmp_path / "talk.mp3", recording, SAMPLING_RATE, "MPEG_LAYER_III")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "recordings").mkdir()
     write(tmp_path / "recordings" / "bonjour.wav", load_audio(BONJOUR), SAMPLING_RATE, "PCM_16")
     for number, piece in enumerate(np.array_split(recording, 3)):
@@ -74,7 +76,13 @@ def test_its_tools_run_as_they_are_shown(here: Path) -> None:
             [sys.executable, ROOT / module, *arguments], cwd=here, env=environment, capture_output=True, text=True, check=False
         )
         assert result.returncode == 0, (command, result.stderr[-2000:])
-    for written in ("translated/talk.wav", "translated/bonjour.translation.srt", "texts/talk.txt", "spoken/chapter.wav", "spoken/text.wav"):
+    for written in (
+        "translated/conteggio.wav",
+        "translated/bonjour.translation.srt",
+        "texts/conteggio.txt",
+        "spoken/chapter.wav",
+        "spoken/text.wav",
+    ):
         assert (here / written).is_file()
 
 

@@ -15,6 +15,7 @@ import decoding
 import stst
 from audio import SAMPLING_RATE, NoSpeechError, load_audio
 from checkpoints import CheckpointError, Settings, load_whisper
+from kernels import int8_is_faster
 from stst import Timed, cut_sentences, words_of
 from tests.measures import word_error_rate
 from tests.sounds import BONJOUR, COUNTING, PARAGRAPH, chirp, spoken
@@ -25,6 +26,16 @@ ONE_TO_TEN = "1 2 3 4 5 6 7 8 9 10"
 def test_french_and_italian_are_translated_into_english() -> None:
     text = f"{stst.translate(BONJOUR)} {stst.translate(COUNTING)}"
     assert word_error_rate(f"Hello world. {ONE_TO_TEN}", text) <= 0.1
+
+
+def test_translation_computes_with_the_checkpoints_own_decoder() -> None:
+    waveform = load_audio(BONJOUR)
+    whisper = load_whisper(Settings().translation_checkpoint, Settings())
+    how = {"task": "translate", "max_new_tokens": stst.MAX_NEW_TOKENS, "n_beams": stst.N_BEAMS, "padding_seconds": None}
+    ours = next(stst.translate_windows(waveform, Settings())).segments[0].avg_logprob
+    exact, fast = (decoding.decode(whisper, waveform, exact=exact, **how).segments[0].avg_logprob for exact in (True, False))
+    assert ours == exact
+    assert (ours != fast) == int8_is_faster()
 
 
 def test_audio_longer_than_thirty_seconds_is_translated_to_its_end() -> None:
