@@ -618,6 +618,7 @@ def _whisper_generation_config(tokenizer: WhisperTokenizer) -> Any:
     def token(content: str) -> int:
         return int(tokenizer.convert_tokens_to_ids(content))
 
+    vocabulary = tokenizer.get_vocab()  # made anew at each call, of 51,865 tokens
     return GenerationConfig(
         bos_token_id=token("<|endoftext|>"),
         eos_token_id=token("<|endoftext|>"),
@@ -628,7 +629,7 @@ def _whisper_generation_config(tokenizer: WhisperTokenizer) -> Any:
         begin_suppress_tokens=[220, token("<|endoftext|>")],
         suppress_tokens=sorted({*NON_SPEECH_TOKENS_MULTI, token("<|transcribe|>"), token("<|translate|>")}),
         is_multilingual=True,
-        lang_to_id={f"<|{code}|>": token(f"<|{code}|>") for code in LANGUAGES if f"<|{code}|>" in tokenizer.get_vocab()},
+        lang_to_id={f"<|{code}|>": token(f"<|{code}|>") for code in LANGUAGES if f"<|{code}|>" in vocabulary},
         task_to_id={task: token(f"<|{task}|>") for task in ("transcribe", "translate")},
         alignment_heads=[[3, 1], [4, 2], [4, 3], [4, 7], [5, 1], [5, 2], [5, 4], [5, 6]],
         max_initial_timestamp_index=50,
