@@ -1,8 +1,9 @@
-"""The whole app as a visitor meets it: seconds to the first page, and the memory that all tabs together take.
+"""The whole app as a visitor meets it: Gradio's import, seconds to the first page, and the memory that all tabs together take.
 
     python -m benchmarks.app RECORDING
 
-Starts `app.py` in a process of its own, asks for the page until it answers, then uses every endpoint twice.
+Imports Gradio with `quick_gradio.py` and without, in turn; starts `app.py` in a process of its own, asks for the page until it
+answers, then uses every endpoint twice.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gradio_client import Client, handle_file
 
 PORT = 7871
 ASKING_EVERY = 0.05  # seconds
+ROUNDS = 4
 
 
 def peak_megabytes(process: int) -> float:
@@ -27,7 +29,16 @@ def peak_megabytes(process: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
+def import_seconds(module: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+    return time.perf_counter() - began
+
+
 def main(recording: str) -> None:
+    rounds = [(import_seconds("gradio"), import_seconds("quick_gradio")) for _ in range(ROUNDS)]
+    slow, quick = (min(seconds) for seconds in zip(*rounds, strict=True))
+    print(f"import gradio {slow:.1f} s, import quick_gradio {quick:.1f} s: {quick / slow:.2f} of it")
     began = time.perf_counter()
     app = subprocess.Popen([sys.executable, "app.py", "--port", str(PORT)], stdout=subprocess.DEVNULL)
     try:
