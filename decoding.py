@@ -751,7 +751,8 @@ def precision(whisper: Whisper, engine: Engine, exact: bool = False) -> str:
         return f"{device}, {str(whisper.model.dtype).removeprefix('torch.')}"
     fast_whisper = fast(whisper)  # the exact form is not made to be told of
     encoder, decoder = (str(dtype).removeprefix("torch.") for dtype in (fast_whisper.encoder_dtype, fast_whisper.decoder_dtype))
-    return f"{device}, encoder {encoder}, decoder {'int8' if fast_whisper.is_int8 and not exact else decoder}"
+    encoder = "int8" if fast_whisper.encoder_is_int8 else encoder
+    return f"{device}, encoder {encoder}, decoder {'int8' if fast_whisper.decoder_is_int8 and not exact else decoder}"
 
 
 # --- the plain path -----------------------------------------------------------------------------------------------

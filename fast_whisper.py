@@ -3,8 +3,8 @@
 Knows: which precision and which kernels are fast here, and that weights are shared while caches are not.
 Does not know: windows, temperatures, timestamps, text; that is in decoding.py.
 
-- The encoder computes in bfloat16 and the decoder's weights are int8, where this machine is faster that way. What int8 costs, a
-  translation shows: there the decoder has the checkpoint's own weights.
+- The encoder computes in bfloat16, or else most of it in int8, and the decoder's weights are int8, where this machine is faster that
+  way. What int8 costs, a translation shows: there the decoder has the checkpoint's own weights.
 - A decoder step is a few hundred small operators on preallocated tensors: no cache classes, no hooks.
 
 Source of the architecture: openai/whisper `audio.py` and `model.py`; of the weights: `WhisperForConditionalGeneration`.
@@ -26,7 +26,7 @@ import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
 from audio import SAMPLING_RATE
-from kernels import Linear, fastest_dtype, float_linear, int8_is_faster, int8_linear
+from kernels import Linear, fastest_dtype, float_linear, int8_is_faster, int8_linear, int8_rows_are_faster, int8_rows_linear
 
 if TYPE_CHECKING:
     from transformers import WhisperForConditionalGeneration, WhisperTokenizer
@@ -38,6 +38,8 @@ HOP = 160  # samples: 10 ms, one mel frame
 N_SAMPLES_PER_POSITION = 2 * HOP  # the second convolution halves the mel frames: 50 encoder positions a second
 POSITIONS_STEP = 25  # windows are multiples of half a second: oneDNN keeps megabytes for every length that it has met
 WINDOW_SECONDS = 30.0  # Whisper hears 30 s at a time
+# Layers of the encoder that are never int8: what the first one loses comes to the decoder as five times what any other loses.
+N_FLOAT_LAYERS = 1
 N_EXACT = 128  # tokens whose logits are exact: with a quarter of that, a search follows other hypotheses now and then
 ATTENTION_ROWS = 128  # queries at once in the encoder: their scores stay in the second-level cache
 
@@ -98,9 +100,10 @@ class FastWhisper:
     """A Whisper checkpoint prepared for `decode`. Read-only: any number of threads may share it."""
 
     device: torch.device
-    encoder_dtype: torch.dtype
+    encoder_dtype: torch.dtype  # of activations
+    encoder_is_int8: bool  # whether the weights of all layers but the first are
     decoder_dtype: torch.dtype  # of activations and caches
-    is_int8: bool  # whether the decoder's weights are
+    decoder_is_int8: bool  # whether its weights are; of its vocabulary in any case, where that is faster
     n_heads: int  # of either side: every Whisper has as many here as there
     n_positions: int  # tokens that a decoder can hold: 448
     mel_filters: Tensor  # float32, (n_mels, 201)
@@ -109,7 +112,8 @@ class FastWhisper:
     encoder_positions: Tensor  # (1500, d)
     encoder_layers: tuple[_EncoderLayer, ...]
     encoder_norm: Norm
-    cross_kv: Linear  # the keys and values of every decoder layer at once
+    cross_k: Tensor  # (n_layers * d, d): the keys of every decoder layer at once, which have no bias
+    cross_v: Linear  # the values, as above
     token_embeddings: Tensor  # (n_vocabulary, d)
     decoder_positions: Tensor  # (448, d)
     decoder_layers: tuple[_DecoderLayer, ...]
@@ -134,32 +138,24 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
     encoder_dtype = fastest_dtype() if on_cpu else model.dtype
     decoder_dtype = torch.float32 if on_cpu else model.dtype
 
-    def encoder(weight: Tensor, bias: Tensor, activation: str = "none") -> Linear:
-        return float_linear(weight, bias, encoder_dtype, activation)
+    encoder_is_int8 = on_cpu and int8_rows_are_faster()
 
     with torch.inference_mode():
         encoder_layers = tuple(
-            _EncoderLayer(
-                _norm(layer.self_attn_layer_norm, encoder_dtype),
-                encoder(*_fused_qkv(layer.self_attn)),
-                encoder(layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
-                _norm(layer.final_layer_norm, encoder_dtype),
-                encoder(layer.fc1.weight, layer.fc1.bias, "gelu"),
-                encoder(layer.fc2.weight, layer.fc2.bias),
-            )
-            for layer in model.model.encoder.layers
+            _encoder_layer(layer, encoder_dtype, is_int8=encoder_is_int8 and index >= N_FLOAT_LAYERS)
+            for index, layer in enumerate(model.model.encoder.layers)
         )
         cross = [layer.encoder_attn for layer in model.model.decoder.layers]
-        cross_weight = torch.cat([part for a in cross for part in (a.k_proj.weight, a.v_proj.weight)])
-        cross_bias = torch.cat([part for a in cross for part in (torch.zeros_like(a.v_proj.bias), a.v_proj.bias)])
+        value_weight, value_bias = torch.cat([a.v_proj.weight for a in cross]), torch.cat([a.v_proj.bias for a in cross])
         tokens = _special_tokens(model.generation_config)
         side = model.model.encoder
-        is_int8 = on_cpu and int8_is_faster()
+        decoder_is_int8 = on_cpu and int8_is_faster()
         return FastWhisper(
             device=device,
             encoder_dtype=encoder_dtype,
+            encoder_is_int8=encoder_is_int8,
             decoder_dtype=decoder_dtype,
-            is_int8=is_int8,
+            decoder_is_int8=decoder_is_int8,
             n_heads=config.encoder_attention_heads,
             n_positions=config.max_target_positions,
             mel_filters=torch.from_numpy(np.ascontiguousarray(mel_filters.T, dtype=np.float32)).to(device),
@@ -168,12 +164,13 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             encoder_positions=side.embed_positions.weight.to(encoder_dtype),
             encoder_layers=encoder_layers,
             encoder_norm=_norm(side.layer_norm, encoder_dtype),
-            cross_kv=encoder(cross_weight, cross_bias),
+            cross_k=torch.cat([a.k_proj.weight for a in cross]).to(encoder_dtype),
+            cross_v=float_linear(value_weight, value_bias, encoder_dtype),
             token_embeddings=model.model.decoder.embed_tokens.weight.detach(),
             decoder_positions=model.model.decoder.embed_positions.weight.to(decoder_dtype),
-            decoder_layers=_decoder_layers(model, decoder_dtype, is_int8),
+            decoder_layers=_decoder_layers(model, decoder_dtype, decoder_is_int8),
             decoder_norm=_norm(model.model.decoder.layer_norm, decoder_dtype),
-            vocabulary=_vocabulary(model.proj_out.weight) if is_int8 else float_linear(model.proj_out.weight, None, decoder_dtype),
+            vocabulary=_vocabulary(model.proj_out.weight) if decoder_is_int8 else float_linear(model.proj_out.weight, None, decoder_dtype),
             suppress=_mask(config.vocab_size, tokens.suppressed).to(device),
             suppress_first=_mask(config.vocab_size, tokens.suppressed_first).to(device),
             alignment_heads=_alignment_heads(model),
@@ -184,11 +181,11 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
 
 def _exact(fast_whisper: FastWhisper, model: WhisperForConditionalGeneration) -> FastWhisper:
     """The same with the decoder's weights as the checkpoint has them."""
-    if not fast_whisper.is_int8:
+    if not fast_whisper.decoder_is_int8:
         return fast_whisper
     with torch.inference_mode():
         layers = _decoder_layers(model, fast_whisper.decoder_dtype, is_int8=False)
-    return replace(fast_whisper, is_int8=False, decoder_layers=layers)
+    return replace(fast_whisper, decoder_is_int8=False, decoder_layers=layers)
 
 
 def _vocabulary(weight: Tensor) -> Linear:
@@ -201,6 +198,20 @@ def _vocabulary(weight: Tensor) -> Linear:
         return logits.scatter_(-1, likeliest, (weight[likeliest] @ x[..., None])[..., 0])
 
     return linear
+
+
+def _encoder_layer(layer: Any, dtype: torch.dtype, is_int8: bool) -> _EncoderLayer:
+    def linear(weight: Tensor, bias: Tensor, activation: str = "none") -> Linear:
+        return int8_rows_linear(weight, bias, activation) if is_int8 else float_linear(weight, bias, dtype, activation)
+
+    return _EncoderLayer(
+        _norm(layer.self_attn_layer_norm, dtype),
+        linear(*_fused_qkv(layer.self_attn)),
+        linear(layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
+        _norm(layer.final_layer_norm, dtype),
+        linear(layer.fc1.weight, layer.fc1.bias, "gelu"),
+        linear(layer.fc2.weight, layer.fc2.bias),
+    )
 
 
 def _decoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, is_int8: bool) -> tuple[_DecoderLayer, ...]:
@@ -379,11 +390,12 @@ def log_mel(fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], n_sample
         row[: len(waveform)] = waveform[:n_samples]
     audio = torch.from_numpy(padded).to(fast_whisper.device)
     spectrum = torch.stft(audio, N_FFT, HOP, window=fast_whisper.mel_window, return_complex=True)[..., :-1]
-    power = torch.view_as_real(spectrum).square().sum(-1)
+    power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
     mel = (fast_whisper.mel_filters @ power).clamp_min_(1e-10).log10_()
     return torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8).add_(4).div_(4)
 
 
+@torch.inference_mode()
 def encode(
     fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], padding_seconds: float | None, check: Callable[[], None] = lambda: None
 ) -> Heard:
@@ -400,21 +412,20 @@ def encode(
     # 2. The convolutions.
     for stride, (weight, bias) in enumerate(fast_whisper.convolutions, start=1):
         x = F.gelu(F.conv1d(x, weight, bias, stride=stride, padding=1))
-    x = x.transpose(1, 2) + fast_whisper.encoder_positions[: x.shape[2]]
+    # Contiguous: else every layer's sum is laid out like this one, and every norm copies it first.
+    x = x.transpose(1, 2).contiguous().add_(fast_whisper.encoder_positions[: x.shape[2]])
     # 3. The layers.
     for layer in fast_whisper.encoder_layers:
         check()
         q, k, v = _heads(layer.qkv(layer.attention_norm(x)), 3, fast_whisper.n_heads)
-        x = x + layer.attention_out(_merged(_encoder_attention(q, k, v)))
-        x = x + layer.fc2(layer.fc1(layer.mlp_norm(x)))
+        x.add_(layer.attention_out(_merged(_encoder_attention(q, k, v))))
+        x.add_(layer.fc2(layer.fc1(layer.mlp_norm(x))))
     # 4. What every decoder layer will ask for, once.
-    kv = fast_whisper.cross_kv(fast_whisper.encoder_norm(x)).to(fast_whisper.decoder_dtype)
-    parts = _heads(kv, 2 * len(fast_whisper.decoder_layers), fast_whisper.n_heads)
-    return Heard(
-        tuple(keys.transpose(2, 3).contiguous() for keys in parts[0::2]),
-        tuple(values.contiguous() for values in parts[1::2]),
-        tuple(len(waveform) / SAMPLING_RATE for waveform in waveforms),
-    )
+    x, n_layers, dtype = fast_whisper.encoder_norm(x), len(fast_whisper.decoder_layers), fast_whisper.decoder_dtype
+    keys = (fast_whisper.cross_k @ x.transpose(1, 2)).to(dtype).unflatten(1, (n_layers, fast_whisper.n_heads, -1))
+    values = _heads(fast_whisper.cross_v(x).to(dtype), n_layers, fast_whisper.n_heads)
+    seconds = tuple(len(waveform) / SAMPLING_RATE for waveform in waveforms)
+    return Heard(tuple(part.contiguous() for part in keys.unbind(1)), tuple(part.contiguous() for part in values), seconds)
 
 
 def _heads(x: Tensor, n_parts: int, n_heads: int) -> list[Tensor]:

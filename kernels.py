@@ -23,7 +23,8 @@ warnings.filterwarnings("ignore", message="torch.quantize_per_tensor", category=
 
 Linear = Callable[[Tensor], Tensor]
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "relu": F.relu, "gelu": F.gelu}
+# All on what a product has just written.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "relu": F.relu_, "gelu": torch.ops.aten.gelu_}
 LARGEST_ERROR = 0.05  # relative, of one product: four times what int8 costs, far below what a wrong kernel gives
 
 
@@ -65,6 +66,46 @@ def int8_linear(weight: Tensor, bias: Tensor | None) -> Linear:
     return kernel(weight, bias)
 
 
+@functools.cache
+def int8_rows_are_faster() -> bool:
+    """Whether `int8_rows_linear` is there on this machine, and faster than float32: where it has int8 dot products (VNNI).
+
+    Where bfloat16 is multiplied as well, that is taken: it costs less accuracy.
+    """
+    if fastest_dtype() == torch.bfloat16 or not torch.cpu.get_capabilities().get("avx512_vnni"):
+        return False
+    with torch.inference_mode():
+        weight, bias, x = torch.randn(64, 512), torch.randn(64), torch.randn(128, 512)
+        try:
+            return _error(int8_rows_linear(weight, bias)(x), F.linear(x, weight, bias)) < LARGEST_ERROR
+        except (AttributeError, RuntimeError):  # a future torch does without it
+            return False
+
+
+def int8_rows_linear(weight: Tensor, bias: Tensor, activation: str = "none") -> Linear:
+    """As `int8_linear`, for hundreds of rows: half to two thirds of float32's time, half of which is not the product.
+
+    A level stands for zero exactly. Behind a GELU most values are near it: rounded all to one side, they would add up.
+    """
+    n_out, n_in = weight.shape
+    quantised, scale = _quantised(weight)
+    packed, sums = torch.ops.onednn.qlinear_prepack(quantised, None), quantised.sum(1) * scale
+    zeros, bias, activate = torch.zeros(n_out, dtype=torch.int64), bias.float(), ACTIVATIONS[activation]
+
+    def linear(x: Tensor) -> Tensor:
+        rows = x.reshape(-1, n_in)
+        least = rows.amin(1, keepdim=True).clamp_max_(0)
+        # Never 0 after a norm, an attention or an MLP. Not 255, which the rounded zero may pass by a half.
+        step = rows.amax(1, keepdim=True).sub_(least).div_(254)
+        zero = least.div_(step).neg_().round_()
+        levels = rows.div(step).add_(zero + 0.5).to(torch.uint8)  # which cuts off: with the half it rounds
+        y = torch.ops.onednn.qlinear_pointwise(levels, 1.0, 0, packed, scale, zeros, None, 1.0, 0, torch.float32, "none", [], "")
+        y.addcmul_(zero, sums, value=-1)
+        return activate(torch.addcmul(bias, y, step, out=y)).view(*x.shape[:-1], n_out)
+
+    return linear
+
+
 def _quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
     scale = weight.abs().amax(1).clamp_min(1e-8).float() / 127
     return (weight / scale[:, None]).round().to(torch.int8), scale
@@ -85,7 +126,7 @@ def _onednn_int8(weight: Tensor, bias: Tensor | None) -> Linear:
 
     def linear(x: Tensor) -> Tensor:
         rows = x.reshape(-1, n_in)
-        row_scale = rows.abs().amax(1, keepdim=True).div_(127)  # never 0 after a norm, an attention or an MLP
+        row_scale = rows.abs().amax(1, keepdim=True).div_(127)  # never 0, as above
         levels = (rows / row_scale).round_()
         if len(rows) == 1:
             y = torch._int_mm(levels.to(torch.int8), transposed).mul(row_scale)
@@ -131,13 +172,17 @@ def _fastest_int8_kernel() -> Callable[[Tensor, Tensor | None], Linear] | None:
         for kernel in (_onednn_int8, _fbgemm_int8):
             try:
                 linear = kernel(weight, bias)
-                error = max(float((linear(rows) - float32(rows)).norm() / float32(rows).norm()) for rows in (x[:1], x))
+                error = max(_error(linear(rows), float32(rows)) for rows in (x[:1], x))
                 took = _seconds(lambda linear=linear: linear(x[:1]))  # type: ignore[misc]  # bound now, called now
             except (AttributeError, RuntimeError):  # this processor, or a future torch, does without it
                 continue
             if error < LARGEST_ERROR and took < seconds:
                 fastest, seconds = kernel, took
         return fastest
+
+
+def _error(computed: Tensor, exact: Tensor) -> float:
+    return float((computed - exact).norm() / exact.norm())
 
 
 def _seconds(function: Callable[[], Any]) -> float:

@@ -252,6 +252,7 @@ def test_a_search_is_likelier_than_greed_and_keeps_its_hypotheses_apart(whisper:
 def test_a_search_is_the_one_of_transformers(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
     """In full precision and hearing all 30 s, as the course's pipeline computes: the same sentence, token for token."""
     monkeypatch.setattr(fast_whisper, "int8_is_faster", lambda: False)
+    monkeypatch.setattr(fast_whisper, "int8_rows_are_faster", lambda: False)
     monkeypatch.setattr(fast_whisper, "fastest_dtype", lambda: torch.float32)
     exact = fast_whisper.prepare(whisper.model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
     waveform, options = load_audio(CLIPS / "pt" / "pangrama.wav"), decoding.Options(task="translate", language="pt", n_beams=5)
@@ -273,6 +274,30 @@ def test_the_likeliest_tokens_have_exact_logits() -> None:
     likeliest = exact.topk(10).indices
     assert torch.allclose(logits.gather(1, likeliest), exact.gather(1, likeliest), atol=1e-3)
     assert float((logits - exact).norm() / exact.norm()) < kernels.LARGEST_ERROR, "the others are int8's"
+
+
+def test_the_decoder_is_asked_nearly_the_same_whatever_precision_is_fastest(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
+    waveform = load_audio(COUNTING)
+    with torch.inference_mode():
+        heard = encode(fast(whisper), [waveform], 1.0)
+        monkeypatch.setattr(fast_whisper, "fastest_dtype", lambda: torch.float32)
+        monkeypatch.setattr(fast_whisper, "int8_rows_are_faster", lambda: False)
+        exact = fast_whisper.prepare(whisper.model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
+        expected = encode(exact, [waveform], 1.0)
+    for computed, part in zip((*heard.keys, *heard.values), (*expected.keys, *expected.values), strict=True):
+        assert computed.is_contiguous()
+        assert float((computed - part).norm() / part.norm()) < 0.05, "with the first layer in int8 it is above"
+
+
+def test_windows_that_are_heard_together_are_heard_as_alone(whisper: Whisper) -> None:
+    waveforms = [load_audio(COUNTING)[: 5 * SAMPLING_RATE], load_audio(CLIPS / "pt" / "pangrama.wav")[: 5 * SAMPLING_RATE]]
+    with torch.inference_mode():
+        together, alone = encode(fast(whisper), waveforms, 1.0), [encode(fast(whisper), [waveform], 1.0) for waveform in waveforms]
+    for index, each in enumerate(alone):
+        window = together.window(index)
+        for computed, part in zip((*window.keys, *window.values), (*each.keys, *each.values), strict=True):
+            assert computed.is_contiguous()
+            assert float((computed - part).norm() / part.norm()) < 0.03
 
 
 def test_a_decoder_with_the_weights_as_they_are_shares_the_encoder(whisper: Whisper) -> None:

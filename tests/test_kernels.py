@@ -53,6 +53,29 @@ def test_int8_is_near_and_rows_do_not_depend_on_each_other(weight, bias, rows, w
     assert float((alone - expected[0, :1]).norm() / expected[0, :1].norm()) < kernels.LARGEST_ERROR
 
 
+@pytest.mark.parametrize("activation", ["none", "gelu"])
+def test_int8_of_many_rows_is_near_and_rows_do_not_depend_on_each_other(weight, bias, rows, activation):
+    if not kernels.int8_rows_are_faster():
+        return
+    linear = kernels.int8_rows_linear(weight, bias, activation)
+    expected = kernels.ACTIVATIONS[activation](torch.nn.functional.linear(rows, weight, bias))
+    together = linear(rows)
+    assert float((together - expected).norm() / expected.norm()) < kernels.LARGEST_ERROR
+    loud = rows.clone()
+    loud[1] *= 1000
+    assert torch.equal(linear(loud)[0], together[0])
+
+
+def test_what_is_nearly_nothing_does_not_add_up(bias):
+    """Behind a GELU most of a row is just below zero, beside a few large values."""
+    if not kernels.int8_rows_are_faster():
+        return
+    weight, x = torch.full((96, 64), 0.1), torch.full((5, 64), -1e-4)
+    x[:, :2] = torch.tensor([-0.17, 3.0])
+    linear = kernels.int8_rows_linear(weight, bias)
+    assert float((linear(x) - torch.nn.functional.linear(x, weight, bias)).abs().max()) < 0.01
+
+
 def test_a_kernel_that_computes_wrongly_is_not_chosen(monkeypatch):
     def wrong(weight, bias):
         return lambda x: torch.zeros(*x.shape[:-1], len(weight))
