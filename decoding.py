@@ -130,7 +130,7 @@ class Options:
     max_new_tokens: int | None = None  # per window, besides the limit that the audio's length sets
     temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough; a single one is final
     least_logprob: float = LOG_PROBABILITY  # on average; what is less likely is asked for again
-    exact: bool = False  # the decoder has the checkpoint's own weights, also where int8 is faster
+    exact: bool = False  # every layer has the checkpoint's own weights, also where int8 is faster
     padding_seconds: float | None = PADDING_SECONDS  # silence after the audio, at least; None always hears 30 s
     n_beams: int = 1  # hypotheses that are followed at temperature 0; five translate better, and a step takes twice as long
     windows_at_once: int = WINDOWS_AT_ONCE  # through encoder and decoder together; 1 has the first text soonest
@@ -751,8 +751,10 @@ def precision(whisper: Whisper, engine: Engine, exact: bool = False) -> str:
         return f"{device}, {str(whisper.model.dtype).removeprefix('torch.')}"
     fast_whisper = fast(whisper)  # the exact form is not made to be told of
     encoder, decoder = (str(dtype).removeprefix("torch.") for dtype in (fast_whisper.encoder_dtype, fast_whisper.decoder_dtype))
-    encoder = "int8" if fast_whisper.encoder_is_int8 else encoder
-    return f"{device}, encoder {encoder}, decoder {'int8' if fast_whisper.decoder_is_int8 and not exact else decoder}"
+    if not exact:
+        encoder = "int8" if fast_whisper.encoder_is_int8 else encoder
+        decoder = "int8" if fast_whisper.decoder_is_int8 else decoder
+    return f"{device}, encoder {encoder}, decoder {decoder}"
 
 
 # --- the plain path -----------------------------------------------------------------------------------------------

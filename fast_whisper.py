@@ -4,7 +4,7 @@ Knows: which precision and which kernels are fast here, and that weights are sha
 Does not know: windows, temperatures, timestamps, text; that is in decoding.py.
 
 - The encoder computes in bfloat16, or else most of it in int8, and the decoder's weights are int8, where this machine is faster that
-  way. What int8 costs, a translation shows: there the decoder has the checkpoint's own weights.
+  way. What int8 costs, a translation shows: there all layers have the checkpoint's own weights.
 - A decoder step is a few hundred small operators on preallocated tensors: no cache classes, no hooks.
 
 Source of the architecture: openai/whisper `audio.py` and `model.py`; of the weights: `WhisperForConditionalGeneration`.
@@ -137,19 +137,13 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
     on_cpu = device.type == "cpu"
     encoder_dtype = fastest_dtype() if on_cpu else model.dtype
     decoder_dtype = torch.float32 if on_cpu else model.dtype
-
-    encoder_is_int8 = on_cpu and int8_rows_are_faster()
+    encoder_is_int8, decoder_is_int8 = on_cpu and int8_rows_are_faster(), on_cpu and int8_is_faster()
 
     with torch.inference_mode():
-        encoder_layers = tuple(
-            _encoder_layer(layer, encoder_dtype, is_int8=encoder_is_int8 and index >= N_FLOAT_LAYERS)
-            for index, layer in enumerate(model.model.encoder.layers)
-        )
         cross = [layer.encoder_attn for layer in model.model.decoder.layers]
         value_weight, value_bias = torch.cat([a.v_proj.weight for a in cross]), torch.cat([a.v_proj.bias for a in cross])
         tokens = _special_tokens(model.generation_config)
         side = model.model.encoder
-        decoder_is_int8 = on_cpu and int8_is_faster()
         return FastWhisper(
             device=device,
             encoder_dtype=encoder_dtype,
@@ -162,7 +156,7 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             mel_window=torch.hann_window(N_FFT, device=device),
             convolutions=tuple((c.weight.to(encoder_dtype), c.bias.to(encoder_dtype)) for c in (side.conv1, side.conv2)),
             encoder_positions=side.embed_positions.weight.to(encoder_dtype),
-            encoder_layers=encoder_layers,
+            encoder_layers=_encoder_layers(model, encoder_dtype, encoder_is_int8),
             encoder_norm=_norm(side.layer_norm, encoder_dtype),
             cross_k=torch.cat([a.k_proj.weight for a in cross]).to(encoder_dtype),
             cross_v=float_linear(value_weight, value_bias, encoder_dtype),
@@ -180,12 +174,15 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
 
 
 def _exact(fast_whisper: FastWhisper, model: WhisperForConditionalGeneration) -> FastWhisper:
-    """The same with the decoder's weights as the checkpoint has them."""
-    if not fast_whisper.decoder_is_int8:
-        return fast_whisper
+    """The same with layers whose weights are as the checkpoint has them."""
     with torch.inference_mode():
-        layers = _decoder_layers(model, fast_whisper.decoder_dtype, is_int8=False)
-    return replace(fast_whisper, decoder_is_int8=False, decoder_layers=layers)
+        if fast_whisper.encoder_is_int8:
+            layers = _encoder_layers(model, fast_whisper.encoder_dtype, is_int8=False)
+            fast_whisper = replace(fast_whisper, encoder_is_int8=False, encoder_layers=layers)
+        if fast_whisper.decoder_is_int8:
+            decoder_layers = _decoder_layers(model, fast_whisper.decoder_dtype, is_int8=False)
+            fast_whisper = replace(fast_whisper, decoder_is_int8=False, decoder_layers=decoder_layers)
+    return fast_whisper
 
 
 def _vocabulary(weight: Tensor) -> Linear:
@@ -200,17 +197,22 @@ def _vocabulary(weight: Tensor) -> Linear:
     return linear
 
 
-def _encoder_layer(layer: Any, dtype: torch.dtype, is_int8: bool) -> _EncoderLayer:
-    def linear(weight: Tensor, bias: Tensor, activation: str = "none") -> Linear:
-        return int8_rows_linear(weight, bias, activation) if is_int8 else float_linear(weight, bias, dtype, activation)
+def _encoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, is_int8: bool) -> tuple[_EncoderLayer, ...]:
+    def linear(index: int, weight: Tensor, bias: Tensor, activation: str = "none") -> Linear:
+        if is_int8 and index >= N_FLOAT_LAYERS:
+            return int8_rows_linear(weight, bias, activation)
+        return float_linear(weight, bias, dtype, activation)
 
-    return _EncoderLayer(
-        _norm(layer.self_attn_layer_norm, dtype),
-        linear(*_fused_qkv(layer.self_attn)),
-        linear(layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
-        _norm(layer.final_layer_norm, dtype),
-        linear(layer.fc1.weight, layer.fc1.bias, "gelu"),
-        linear(layer.fc2.weight, layer.fc2.bias),
+    return tuple(
+        _EncoderLayer(
+            _norm(layer.self_attn_layer_norm, dtype),
+            linear(index, *_fused_qkv(layer.self_attn)),
+            linear(index, layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
+            _norm(layer.final_layer_norm, dtype),
+            linear(index, layer.fc1.weight, layer.fc1.bias, "gelu"),
+            linear(index, layer.fc2.weight, layer.fc2.bias),
+        )
+        for index, layer in enumerate(model.model.encoder.layers)
     )
 
 
@@ -293,7 +295,7 @@ def _mask(size: int, tokens: Sequence[int]) -> Tensor:
     return mask
 
 
-# By whether the decoder is exact.
+# By whether they are exact.
 _prepared: weakref.WeakKeyDictionary[WhisperForConditionalGeneration, dict[bool, FastWhisper]] = weakref.WeakKeyDictionary()
 _preparing = threading.Lock()
 
@@ -302,7 +304,7 @@ def fast(whisper: Whisper, exact: bool = False) -> FastWhisper:
     """The fast form of a loaded checkpoint: made on the first call, shared by all later ones.
 
     Args:
-        exact: the decoder computes with the checkpoint's own weights, also where int8 is faster; they share the encoder.
+        exact: no layer is in int8, also where that is faster.
     """
     with _preparing:
         model = whisper.model
