@@ -93,7 +93,7 @@ def _readable(character: str) -> str:
         words = "" if kind == "Sk" else name.rpartition("letter ")[2]  # skin tones say nothing; flags are spelled
         return f" — {words} — " if kind == "So" and words == name else f" {words} "
     if kind == "No" and (written := unicodedata.normalize("NFKC", character)) != character:
-        return " " + written.replace("\u2044", "/")  # ½ is 1/2
+        return " " + anyascii(written.replace("\u2044", "/"))  # ½ is 1/2, ㆒ is Yi
     if kind[0] == "L" and character < "\u0180":
         return character
     latin = anyascii(character)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -100,6 +102,7 @@ READINGS = {
     "Great! 🎉🎉": "Great! party popper",
 }
 PLAIN = 'The quick, brown fox; it\'s (nearly) twenty-six: "Doctor Who?" Yes! NATO and the BBC agree... U.S. Army.'
+READABLE = r"(?:[a-zA-Z\u00aa-\u017f\n .,;:!?'\"()-])*"
 WRITTEN = st.text(
     st.sampled_from("0123456789019 ,.:;/-–—+%$£€°²½'\"()&@#=_*\n") | st.sampled_from("aekgmspthISVXN") | st.characters(), max_size=40
 )
@@ -119,8 +122,14 @@ def test_a_plain_sentence_stays_as_it_is() -> None:
 @settings(max_examples=1500, deadline=None)
 def test_what_is_spoken_can_be_read_and_reads_the_same_again(text: str) -> None:
     spoken = spoken_english(text)
-    assert re.fullmatch(r"(?:[a-zA-Z\u00aa-\u017f\n .,;:!?'\"()-])*", spoken), spoken
+    assert re.fullmatch(READABLE, spoken), spoken
     assert spoken_english(spoken) == spoken
+
+
+def test_every_number_sign_and_mark_by_itself_can_be_read() -> None:
+    for character in map(chr, range(sys.maxunicode + 1)):
+        if unicodedata.category(character)[0] in "MNPS":
+            assert re.fullmatch(READABLE, spoken_english(character)), character
 
 
 @given(st.text(st.characters(categories=["L", "Nd"]), min_size=1))
