@@ -1,6 +1,6 @@
 """Speed and error rates of the decoding path beside the tutorial's pipeline and faster-whisper int8, same weights, same clips.
 
-    python -m benchmarks.whisper short|long|translate|prefix|repeated CLIPS
+    python -m benchmarks.whisper short|long|translate|prefix|repeated|encoder CLIPS
 
 CLIPS is a folder with `manifest.jsonl`, one clip a line: file, lang, text, translation_en, duration_s, kind. Rivals take
 turns clip by clip, so that whatever else the machine does slows all of them, each in a process of its own: in one, a rival's
@@ -30,12 +30,14 @@ import soxr
 
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import EMBEDDED_WHISPER_FILES, Settings, Whisper, _read_package_file, load_embedded_voice, load_whisper
-from decoding import decode
+from decoding import PADDING_SECONDS, decode
+from fast_whisper import N_THREADS, encode, fast, threads
 
 MAX_SHORT_SECONDS = 28
 PHRASES = ("No.", "Hello.", "We are ready.", "Left, right.", "I will not talk in class again.")
 PAUSES = (0.0, 0.4, 1.0)  # seconds
 TIMES = 8
+ENCODES = 15  # by each form; the fastest counts
 FORCED = "And so, my fellow Americans, ask not what your country can do for you, ask"  # 15 words, at most 5 follow in 10 s
 
 
@@ -217,9 +219,35 @@ def repeated(_: list[Clip]) -> None:
         print(f"  {phrase!r} {TIMES} times, {pause} s between: {counts}", flush=True)
 
 
+def encoder(found: list[Clip]) -> None:
+    """The encoder in its fastest form and with every layer as the checkpoint has it, in turn: what it takes, what the decoder gets."""
+    import torch
+
+    waveforms = [clip.waveform[: 10 * SAMPLING_RATE] for clip in found if 10 < clip.seconds <= MAX_SHORT_SECONDS]
+    forms = {"fastest": fast(whisper()), "exact": fast(whisper(), exact=True)}
+    differences = []
+    for waveform in waveforms:
+        heard = [encode(form, [waveform], PADDING_SECONDS) for form in forms.values()]
+        given, exact = (torch.cat([part.flatten() for part in (*each.keys, *each.values)]) for each in heard)
+        differences.append(float((given - exact).norm() / exact.norm()))
+    print(f"{len(waveforms)} times 10 s: relative difference {np.mean(differences):.4f} on average, {max(differences):.4f} at most")
+    for n_threads in sorted({1, N_THREADS}):
+        seconds: dict[str, list[float]] = {name: [] for name in forms}
+        with threads(n_threads):
+            for _, (name, form) in itertools.product(range(ENCODES), forms.items()):
+                start = time.perf_counter()
+                encode(form, waveforms[:1], PADDING_SECONDS)
+                seconds[name].append(time.perf_counter() - start)
+        took = ", ".join(f"{name} {1000 * min(each):.0f} ms" for name, each in seconds.items())
+        ratio = min(seconds["fastest"]) / min(seconds["exact"])
+        print(f"  {n_threads} threads: {took}: {ratio:.2f} of it; load {os.getloadavg()[0]:.1f}")
+
+
+TABLES = {"short": short, "long": long, "translate": translate, "prefix": prefix, "repeated": repeated, "encoder": encoder}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=["short", "long", "translate", "prefix", "repeated"])
+    parser.add_argument("table", choices=TABLES)
     parser.add_argument("clips", type=Path)
     arguments = parser.parse_args()
-    {"short": short, "long": long, "translate": translate, "prefix": prefix, "repeated": repeated}[arguments.table](clips(arguments.clips))
+    TABLES[arguments.table](clips(arguments.clips))
