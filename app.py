@@ -85,6 +85,7 @@ SILENCE = {"run": "", "rate": 0, "pieces": []}  # what the player is given to be
 CANCELLED = "Cancelled. What is done is put together."
 CLOCK_SECONDS = 2.0  # between two looks at how far the captions are
 SWEEP_SECONDS = 300.0  # between two looks at what lies around
+QUEUE_SECONDS = 0.01  # between two looks for an event; Gradio's thousand a second take a sixteenth of a core while nothing happens
 NO_FILES = "The server's disk is full, so there are no files to download."
 # A screen reader reads what is new when it has time.
 POLITE = "element.setAttribute('aria-live', 'polite'); element.setAttribute('aria-atomic', 'false')"
@@ -1072,6 +1073,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: _leave(page))
     threading.Thread(target=_sweep, args=(page, demo), daemon=True).start()
     demo.queue(max_size=int(options.max_queue))
+    demo._queue.sleep_when_free = QUEUE_SECONDS
     demo.launch(
         server_name=options.host,
         server_port=options.port,

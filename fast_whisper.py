@@ -3,8 +3,8 @@
 Knows: which precision and which kernels are fast here, and that weights are shared while caches are not.
 Does not know: windows, temperatures, timestamps, text; that is in decoding.py.
 
-- The encoder computes in bfloat16, or else most of it in int8, and the decoder's weights are int8, where this machine is faster that
-  way. What int8 costs, a translation shows: there all layers have the checkpoint's own weights.
+- Where this machine is faster that way, the encoder computes in bfloat16, and most of its weights and all of the decoder's are int8.
+  What int8 costs, a translation shows: there all layers have the checkpoint's own weights.
 - A decoder step is a few hundred small operators on preallocated tensors: no cache classes, no hooks.
 
 Source of the architecture: openai/whisper `audio.py` and `model.py`; of the weights: `WhisperForConditionalGeneration`.
@@ -57,6 +57,7 @@ Norm = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class _EncoderLayer:
+    dtype: torch.dtype  # of the sums that it adds to
     attention_norm: Norm
     qkv: Linear  # fused; queries are scaled already
     attention_out: Linear
@@ -100,7 +101,7 @@ class FastWhisper:
     """A Whisper checkpoint prepared for `decode`. Read-only: any number of threads may share it."""
 
     device: torch.device
-    encoder_dtype: torch.dtype  # of activations
+    encoder_dtype: torch.dtype  # of activations; sums of int8 layers are float32
     encoder_is_int8: bool  # whether the weights of all layers but the first are
     decoder_dtype: torch.dtype  # of activations and caches
     decoder_is_int8: bool  # whether its weights are; of its vocabulary in any case, where that is faster
@@ -198,22 +199,23 @@ def _vocabulary(weight: Tensor) -> Linear:
 
 
 def _encoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, is_int8: bool) -> tuple[_EncoderLayer, ...]:
-    def linear(index: int, weight: Tensor, bias: Tensor, activation: str = "none") -> Linear:
-        if is_int8 and index >= N_FLOAT_LAYERS:
-            return int8_rows_linear(weight, bias, activation)
-        return float_linear(weight, bias, dtype, activation)
+    def layer(module: Any, is_int8: bool) -> _EncoderLayer:
+        of_sums = torch.float32 if is_int8 else dtype
 
-    return tuple(
-        _EncoderLayer(
-            _norm(layer.self_attn_layer_norm, dtype),
-            linear(index, *_fused_qkv(layer.self_attn)),
-            linear(index, layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
-            _norm(layer.final_layer_norm, dtype),
-            linear(index, layer.fc1.weight, layer.fc1.bias, "gelu"),
-            linear(index, layer.fc2.weight, layer.fc2.bias),
+        def linear(weight: Tensor, bias: Tensor, activation: str = "none") -> Linear:
+            return int8_rows_linear(weight, bias, activation) if is_int8 else float_linear(weight, bias, dtype, activation)
+
+        return _EncoderLayer(
+            of_sums,
+            _norm(module.self_attn_layer_norm, of_sums),
+            linear(*_fused_qkv(module.self_attn)),
+            linear(module.self_attn.out_proj.weight, module.self_attn.out_proj.bias),
+            _norm(module.final_layer_norm, of_sums),
+            linear(module.fc1.weight, module.fc1.bias, "gelu"),
+            linear(module.fc2.weight, module.fc2.bias),
         )
-        for index, layer in enumerate(model.model.encoder.layers)
-    )
+
+    return tuple(layer(module, is_int8 and index >= N_FLOAT_LAYERS) for index, module in enumerate(model.model.encoder.layers))
 
 
 def _decoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, is_int8: bool) -> tuple[_DecoderLayer, ...]:
@@ -419,11 +421,16 @@ def encode(
     # 3. The layers.
     for layer in fast_whisper.encoder_layers:
         check()
-        q, k, v = _heads(layer.qkv(layer.attention_norm(x)), 3, fast_whisper.n_heads)
+        x = x.to(layer.dtype)
+        q, k, v = _heads(layer.qkv(layer.attention_norm(x)).to(fast_whisper.encoder_dtype), 3, fast_whisper.n_heads)
         x.add_(layer.attention_out(_merged(_encoder_attention(q, k, v))))
         x.add_(layer.fc2(layer.fc1(layer.mlp_norm(x))))
     # 4. What every decoder layer will ask for, once.
-    x, n_layers, dtype = fast_whisper.encoder_norm(x), len(fast_whisper.decoder_layers), fast_whisper.decoder_dtype
+    x, n_layers, dtype = (
+        fast_whisper.encoder_norm(x.to(fast_whisper.encoder_dtype)),
+        len(fast_whisper.decoder_layers),
+        fast_whisper.decoder_dtype,
+    )
     keys = (fast_whisper.cross_k @ x.transpose(1, 2)).to(dtype).unflatten(1, (n_layers, fast_whisper.n_heads, -1))
     values = _heads(fast_whisper.cross_v(x).to(dtype), n_layers, fast_whisper.n_heads)
     seconds = tuple(len(waveform) / SAMPLING_RATE for waveform in waveforms)

@@ -276,17 +276,28 @@ def test_the_likeliest_tokens_have_exact_logits() -> None:
     assert float((logits - exact).norm() / exact.norm()) < kernels.LARGEST_ERROR, "the others are int8's"
 
 
-def test_the_decoder_is_asked_nearly_the_same_whatever_precision_is_fastest(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "is_int8", "most"), [(torch.float32, True, 0.05), (torch.bfloat16, False, 0.1), (torch.bfloat16, True, 0.1)]
+)
+def test_the_decoder_is_asked_nearly_the_same_in_every_precision(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, is_int8: bool, most: float
+) -> None:
+    """Whatever is fastest here. With the first layer in int8, too, 0.05 is not kept; bfloat16 rounds this clean voice as much as that."""
+    if is_int8 and not torch.cpu.get_capabilities().get("avx512_vnni"):
+        return
     waveform = load_audio(COUNTING)
-    with torch.inference_mode():
-        heard = encode(fast(whisper), [waveform], 1.0)
-        monkeypatch.setattr(fast_whisper, "fastest_dtype", lambda: torch.float32)
-        monkeypatch.setattr(fast_whisper, "int8_rows_are_faster", lambda: False)
-        exact = fast_whisper.prepare(whisper.model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
-        expected = encode(exact, [waveform], 1.0)
-    for computed, part in zip((*heard.keys, *heard.values), (*expected.keys, *expected.values), strict=True):
-        assert computed.is_contiguous()
-        assert float((computed - part).norm() / part.norm()) < 0.05, "with the first layer in int8 it is above"
+
+    def heard(dtype: torch.dtype, is_int8: bool) -> fast_whisper.Heard:
+        monkeypatch.setattr(fast_whisper, "fastest_dtype", lambda: dtype)
+        monkeypatch.setattr(fast_whisper, "int8_rows_are_faster", lambda: is_int8)
+        form = fast_whisper.prepare(whisper.model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
+        assert form.encoder_is_int8 == is_int8
+        return encode(form, [waveform], 1.0)
+
+    computed, exact = heard(dtype, is_int8), heard(torch.float32, False)
+    for part, expected in zip((*computed.keys, *computed.values), (*exact.keys, *exact.values), strict=True):
+        assert part.is_contiguous()
+        assert float((part - expected).norm() / expected.norm()) < most
 
 
 def test_windows_that_are_heard_together_are_heard_as_alone(whisper: Whisper) -> None:

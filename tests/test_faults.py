@@ -68,7 +68,7 @@ def test_a_full_disk_costs_files_and_not_the_text_that_was_understood(mount: Mou
             filler.unlink()
             tab(page, "Speech recognition")
             button.click()
-            expect(page.get_by_text("Subtitles (SRT)").first).to_be_visible()
+            expect(page.get_by_text("Subtitles (SRT)").first).to_be_visible(timeout=60_000)  # it is decoded once more
             browser.close()
     finally:
         process.terminate()
