@@ -15,6 +15,7 @@ import base64
 import functools
 import html
 import importlib.util
+import json
 import logging
 import os
 import shutil
@@ -68,8 +69,6 @@ from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, LimitError, Sent, Strea
 
 if TYPE_CHECKING:
     from decoding import Decoded
-
-Event = Callable[..., Dependency]  # what is called with what is to be done then
 
 STREAM_EVERY = 0.5  # seconds of sound in a chunk; below that, Gradio loses and reorders chunks
 IN_FLIGHT_SECONDS = 5.0  # after Stop, chunks that the page has sent are waited for that long
@@ -133,6 +132,15 @@ class Run:
         return self.cancelled() or self.is_late()
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Buttons that put a sound where somebody's own would be."""
+
+    audio: gr.Audio
+    buttons: Sequence[gr.Button]
+    sound: Callable[[gr.Button, gr.Request], str | None]  # a file; None for a button that is none of these
+
+
 def never() -> bool:
     return False
 
@@ -185,14 +193,17 @@ class Page:
             outputs = [*sources, *choices]
             remembered = gr.JSON(visible=False)  # the voice that was chosen in this browser
             demo.load(self.prepare, remembered, outputs, js="() => [window.session?.voice() ?? null]", **PRIVATE)
-            for voice in self.voices:  # chosen on one tab, it is chosen on all
-                chosen = f"(voice) => {{ window.session?.choose(voice); return Array({len(self.voices)}).fill(voice); }}"
-                voice.input(None, voice, self.voices, js=chosen, queue=False, api_visibility="private")
+            # Chosen on one tab, it is chosen on all. A box that is not on the page says nothing.
+            chosen = "(...voices) => Array(voices.length).fill(window.session?.choose(voices) ?? null)"
+            gr.on([voice.input for voice in self.voices], None, self.voices, self.voices, js=chosen, queue=False, api_visibility="private")
             for name, run, cancel in self.runs:
                 for ended in (run.success, run.failure):
                     ended(self.tell_ended(name), None, [cancel, *sources], queue=False, **PRIVATE)
-            kept = ", ".join(f"'{name}'" for name in self.texts)
-            demo.load(None, None, [*self.texts.values()], js=f"() => window.session?.kept({kept})", api_visibility="private")
+            names, texts, how = json.dumps([*self.texts]), [*self.texts.values()], {"queue": False, "api_visibility": "private"}
+            gr.on(
+                [text.change for text in texts], None, texts, None, js=f"(...texts) => {{ window.session?.keep({names}, texts); }}", **how
+            )
+            demo.load(None, None, texts, js=f"() => window.session?.kept({names})", **how)
             demo.unload(self.leave)
         return demo
 
@@ -492,7 +503,7 @@ class Page:
         files = self.subtitle_files("full")
         self.source("asr")
 
-        def run(audio: str | None, language: str, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
+        def run(audio: str | None, language: str, request: gr.Request, progress: gr.Progress) -> Iterator[list[Any]]:
             import captions
 
             visitor, decoded = self.visitor(request), None
@@ -510,7 +521,7 @@ class Page:
                 yield [decoded.text, *_played(audio, cues, "full", decoded.end), *_offered(written if cues else ())]
 
         outputs = [text, recording, segments, *files]
-        self.on_run([button.click, examples], "full", run, [audio, language], outputs, cancel, show_progress_on=text)
+        self.on_run(button, "full", run, [audio, language], outputs, cancel, examples, show_progress_on=text)
 
     def streaming_tab(self, mode: StreamingMode[Any], does: str) -> None:
         gr.Markdown(t(does))
@@ -671,14 +682,14 @@ class Page:
         text = self.text("translation", "English", lines=4)
         self.source("translation")
 
-        def run(audio: str | None, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[str]:
+        def run(audio: str | None, request: gr.Request, progress: gr.Progress) -> Iterator[list[Any]]:
             visitor = self.visitor(request)
             with visitor.cancellable("translation") as run:
                 for decoded in self.translated(audio, request, progress, run.is_set):
                     if visitor.is_current("translation", run):
-                        yield decoded.text
+                        yield [decoded.text]
 
-        self.on_run([button.click, examples], "translation", run, [audio], [text], cancel, show_progress_on=text)
+        self.on_run(button, "translation", run, [audio], [text], cancel, examples, show_progress_on=text)
 
     def synthesis_tab(self) -> None:
         gr.Markdown(t("Type English text; hear it."))
@@ -692,7 +703,7 @@ class Page:
         speech = gr.Audio(label=t("Speech"), interactive=False, buttons=["download"], elem_id="speech-synthesis")
         self.source("voice")
 
-        def run(text: str, voice: str | None, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
+        def run(text: str, voice: str | None, request: gr.Request, progress: gr.Progress) -> Iterator[list[Any]]:
             visitor, parts, seconds, ended = self.visitor(request), list[tts.Spoken](), 0.0, ""
             playing = Playing()
             with visitor.cancellable("synthesis") as run:
@@ -719,7 +730,7 @@ class Page:
                 except OSError:
                     yield [playing.value, f"{told} {say(NO_FILES)}", gr.skip()]
 
-        self.on_run([button.click], "synthesis", run, [text, voice], [player, status, speech], cancel, show_progress_on=status)
+        self.on_run(button, "synthesis", run, [text, voice], [player, status, speech], cancel, show_progress_on=status)
         cancel.click(self.fall_silent("synthesis"), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_tab(self) -> None:
@@ -760,7 +771,7 @@ class Page:
             shortcut: bool,
             with_transcript: bool,
             request: gr.Request,
-            progress: gr.Progress = gr.Progress(),
+            progress: gr.Progress,
         ) -> Iterator[list[Any]]:
             visitor = self.visitor(request)
             hidden, playing, cascade, ended = gr.update(visible=False, value=None), Playing(), None, ""
@@ -790,7 +801,7 @@ class Page:
                 yield [playing.value, f"{ended} {report(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files]
 
         given = [audio, voice, target, shortcut, with_transcript]
-        self.on_run([button.click, *([examples] if examples else [])], source, run, given, outputs, cancel, show_progress_on=status)
+        self.on_run(button, source, run, given, outputs, cancel, examples, show_progress_on=status)
         cancel.click(self.fall_silent(source), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_of_files(self) -> None:
@@ -811,13 +822,13 @@ class Page:
         files.change(plainly(given), files, button, queue=False, **PRIVATE)
 
         def run(
-            paths: list[str], voice: str | None, target: str, shortcut: bool, request: gr.Request, progress: gr.Progress = gr.Progress()
-        ) -> Iterator[tuple[Any, ...]]:
+            paths: list[str], voice: str | None, target: str, shortcut: bool, request: gr.Request, progress: gr.Progress
+        ) -> Iterator[list[Any]]:
             visitor, names = self.visitor(request), Counter[str]()
             lines: list[str] = []
             written: list[str] = []
             with visitor.cancellable("files") as run:
-                yield "", gr.update(visible=False, value=None)
+                yield ["", gr.update(visible=False, value=None)]
                 for path in paths:
                     if run.is_set():
                         lines.append(say("Cancelled."))
@@ -827,7 +838,7 @@ class Page:
                         for cascade in self.cascade(path, voice, target, shortcut, request, progress, run.is_set):
                             if not visitor.is_current("files", run):
                                 return
-                            yield listed([*lines, f"{name}: {report(cascade, is_over=False)}"]), gr.skip()
+                            yield [listed([*lines, f"{name}: {report(cascade, is_over=False)}"]), gr.skip()]
                     except ValueError as error:  # written to be read; the others go on
                         ended = say(str(error))
                     if cascade is not None:
@@ -837,11 +848,11 @@ class Page:
                     lines.append(ended if ended.startswith(name) else f"{name}: {ended}")
                     if not visitor.is_current("files", run):
                         return
-                    yield listed(lines), gr.update(visible=bool(written), value=written)
-                yield listed(lines), gr.skip()
+                    yield [listed(lines), gr.update(visible=bool(written), value=written)]
+                yield [listed(lines), gr.skip()]
 
         inputs, outputs = [files, voice, target, shortcut], [status, results]
-        self.on_run([button.click], "files", run, inputs, outputs, cancel, show_progress_on=status)
+        self.on_run(button, "files", run, inputs, outputs, cancel, show_progress_on=status)
 
     # Parts that several tabs have.
 
@@ -865,30 +876,46 @@ class Page:
 
     def on_run(
         self,
-        events: Sequence[Event],
+        button: gr.Button,
         name: str,
-        run: Callable[..., Iterator[Any]],
+        run: Callable[..., Iterator[list[Any]]],
         inputs: list[Any],
         outputs: list[Any],
         cancel: gr.Button,
+        examples: Examples | None = None,
         **how: Any,
     ) -> None:
-        """What begins a run. One that begins before the last has ended takes its place; Cancel is seen meanwhile."""
+        """What begins a run. One that begins before the last has ended takes its place; Cancel is seen meanwhile.
+
+        Args:
+            run: takes the inputs, the request and the progress; yields the outputs.
+            examples: buttons which begin it, too, with a sound of their own in place of the first input.
+        """
 
         def ask(request: gr.Request) -> gr.Button:
             with suppress(LimitError):  # the run says so
                 self.visitor(request).ask(name)
             return gr.Button(visible=True)
 
+        # Gradio's own come first: only before what a handler takes any number of does it give them.
+        def begin(clicked: gr.EventData, request: gr.Request, progress: gr.Progress = gr.Progress(), *given: Any) -> Iterator[list[Any]]:
+            if examples is None:
+                yield from run(*given, request, progress)
+            elif (example := examples.sound(cast(gr.Button, clicked.target), request)) is None:
+                yield from ([gr.skip(), *shown] for shown in run(*given, request, progress))
+            else:
+                yield [example, *[gr.skip() for _ in outputs]]
+                yield from ([gr.skip(), *shown] for shown in run(example, *given[1:], request, progress))
+
+        clicks = [each.click for each in (button, *(examples.buttons if examples else ()))]
+        shown = [examples.audio, *outputs] if examples else outputs
         how |= {"trigger_mode": "multiple", "api_visibility": "private", **MODEL}
-        for begun in events:
-            begun(ask, None, cancel, queue=False, **PRIVATE)
-            self.runs.append((name, begun(plainly(run), inputs, outputs, **how), cancel))
+        gr.on(clicks, ask, None, cancel, queue=False, **PRIVATE)
+        self.runs.append((name, gr.on(clicks, plainly(begin), inputs, shown, **how), cancel))
 
     def text(self, name: str, label: str, **how: Any) -> gr.Textbox:
         """What was understood; a reload does not lose it."""
         box = gr.Textbox(label=t(label), buttons=["copy"], elem_id=f"text-{name}", **how)
-        box.change(None, box, None, js=f"(text) => {{ window.session?.keep('{name}', text); }}", queue=False, api_visibility="private")
         self.texts[name] = box
         return box
 
@@ -949,14 +976,11 @@ class Page:
 
         button.upload(plainly(sound_of), button, audio, api_visibility="private")
 
-    def example_buttons(self, audio: gr.Audio, *, foreign: bool = False) -> Event:
+    def example_buttons(self, audio: gr.Audio, *, foreign: bool = False) -> Examples:
         """Sound to begin with, for whoever has none.
 
         Args:
             foreign: no English; for a translation. Otherwise other languages are shown once the checkpoint is known to know them.
-
-        Returns:
-            What to call with what is to be done once there is sound.
         """
         how: dict[str, Any] = {"size": "sm", "min_width": EXAMPLE_WIDTH}
         with gr.Row():
@@ -969,15 +993,16 @@ class Page:
             self.foreign_examples += others
         files = {button._id: file for button, file in zip(others, EXAMPLES.values(), strict=True)}
 
-        def example(chosen: gr.EventData, request: gr.Request) -> str:
-            button = cast(gr.Button, chosen.target)._id
-            if button in files:
-                return str(shutil.copy(files[button], self.visitor(request).new_folder(self.cache)))
-            made = stst.first_example() if button == of_the_hub._id else tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings)
-            return self.sound_file("example", made, request)
+        def sound(button: gr.Button, request: gr.Request) -> str | None:
+            if button._id in files:
+                return str(shutil.copy(files[button._id], self.visitor(request).new_folder(self.cache)))
+            if button._id == of_the_hub._id:
+                return self.sound_file("example", stst.first_example(), request)
+            if button._id == english._id:
+                return self.sound_file("example", tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings), request)
+            return None
 
-        clicks = [button.click for button in (english, *others, of_the_hub)]
-        return gr.on(clicks, plainly(example), None, audio, api_visibility="private", **MODEL).success
+        return Examples(audio, [english, *others, of_the_hub], sound)
 
 
 def _so_far(windows: Iterator[Decoded], seconds: float, progress: gr.Progress, doing: str) -> Iterator[Decoded]:

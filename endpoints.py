@@ -32,22 +32,22 @@ def spoken(language: str) -> str | None:
 
 def add(page: Page) -> None:
     """The endpoints of an app, on components that nobody sees."""
-    # A browser loads what is in a hidden column, but not what is hidden itself: dropdowns are on no tab that a page begins with.
-    with gr.Column(visible=False):
-        speech = gr.Audio(type="filepath", label="Speech")
-        language = gr.Dropdown(LANGUAGES, value=DETECT, label="Language spoken", visible=False)
-        text, send = gr.Textbox(label="Text"), gr.Button()
-        send.click(plainly(page.transcribe), [speech, language], text, api_name="transcribe", **MODEL)
-        send.click(plainly(page.translate), speech, text, api_name="translate", **MODEL)
-        voice = gr.Dropdown([*typing.get_args(tts.Voice)], value=None, label="Voice", visible=False)
-        sound = gr.Audio(label="Speech")
-        send.click(plainly(page.synthesise), [text, voice], sound, api_name="synthesise", **MODEL)
-        target, shortcut = gr.Textbox("english", label="Target language"), gr.Checkbox(label="Shortcut")
-        given, name = [speech, voice, target, shortcut], "speech_to_speech_translation"
-        send.click(plainly(page.speech_to_speech_translation), given, [sound, text], api_name=name, **MODEL)
-        for mode in (ACCUMULATED, CHUNK_ONLY):
-            _add_stream(page, mode, speech, language, text, send)
-        _add_captions(page, speech, language, text, send)
+    # What is hidden itself, rather than by a column around it, the browser does not load.
+    speech = gr.Audio(type="filepath", label="Speech", visible=False)
+    language = gr.Dropdown(LANGUAGES, value=DETECT, label="Language spoken", visible=False)
+    text, send = gr.Textbox(label="Text", visible=False), gr.Button(visible=False)
+    send.click(plainly(page.transcribe), [speech, language], text, api_name="transcribe", **MODEL)
+    send.click(plainly(page.translate), speech, text, api_name="translate", **MODEL)
+    voice = gr.Dropdown([*typing.get_args(tts.Voice)], value=None, label="Voice", visible=False)
+    sound = gr.Audio(label="Speech", visible=False)
+    send.click(plainly(page.synthesise), [text, voice], sound, api_name="synthesise", **MODEL)
+    target = gr.Textbox("english", label="Target language", visible=False)
+    shortcut = gr.Checkbox(label="Shortcut", visible=False)
+    given, name = [speech, voice, target, shortcut], "speech_to_speech_translation"
+    send.click(plainly(page.speech_to_speech_translation), given, [sound, text], api_name=name, **MODEL)
+    for mode in (ACCUMULATED, CHUNK_ONLY):
+        _add_stream(page, mode, speech, language, text, send)
+    _add_captions(page, speech, language, text, send)
 
 
 def _add_stream(page: Page, mode: StreamingMode[Any], speech: gr.Audio, language: gr.Dropdown, text: gr.Textbox, send: gr.Button) -> None:
@@ -67,7 +67,7 @@ def _add_stream(page: Page, mode: StreamingMode[Any], speech: gr.Audio, language
         language: the language spoken; detected if not given.
         new_recording: begin anew, rather than go on with what this session has sent.
     """
-    new_recording = gr.Checkbox(label="New recording")
+    new_recording = gr.Checkbox(label="New recording", visible=False)
     given = [speech, language, new_recording]
     send.click(plainly(stream_chunk), given, text, api_name=f"stream_{mode.name}", **MODEL)
 
@@ -100,7 +100,7 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
         return stream.captions.committed, stream.captions.partial
 
     caption_chunk._mcp_type = "page"  # type: ignore[attr-defined]  # as above
-    final = gr.Checkbox(label="Final")
+    final = gr.Checkbox(label="Final", visible=False)
     task = gr.Dropdown(TASKS, value=TASKS[0], label="Task", visible=False)
-    partial = gr.Textbox(label="Partial")
+    partial = gr.Textbox(label="Partial", visible=False)
     send.click(plainly(caption_chunk), [speech, final, task, language], [text, partial], api_name="captions", **MODEL)

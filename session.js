@@ -2,15 +2,21 @@
 // nobody who sits there next finds it.
 // The voice that was chosen is no secret: it stays in this browser.
 window.session = {
-  choose: (voice) => localStorage.setItem("speech.voice", voice),
-  voice: () => localStorage.getItem("speech.voice"),
-  keep: (name, text) => {
-    if (text) sessionStorage.setItem(`speech-${name}`, text);
-    else sessionStorage.removeItem(`speech-${name}`);
+  // Of several boxes' voices, which were all the same, the one that is another now.
+  choose: (voices) => {
+    const voice = voices.find((one) => voices.filter((each) => each === one).length === 1) ?? voices[0];
+    localStorage.setItem("speech.voice", voice);
+    return voice;
   },
-  kept: (...names) =>
+  voice: () => localStorage.getItem("speech.voice"),
+  keep: (names, texts) =>
+    names.forEach((name, index) => {
+      if (texts[index]) sessionStorage.setItem(`speech-${name}`, texts[index]);
+      else sessionStorage.removeItem(`speech-${name}`);
+    }),
+  kept: (names) =>
     names.map((name) => {
       const value = sessionStorage.getItem(`speech-${name}`);
-      return value ? { value, visible: true, __type__: "update" } : { __type__: "update" };
+      return value ? { value, visible: true, __type__: "update" } : undefined; // which Gradio leaves as it is
     }),
 };
