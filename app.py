@@ -193,7 +193,7 @@ class Page:
             outputs = [*sources, *choices]
             remembered = gr.JSON(visible=False)  # the voice that was chosen in this browser
             demo.load(self.prepare, remembered, outputs, js="() => [window.session?.voice() ?? null]", **PRIVATE)
-            # Chosen on one tab, it is chosen on all. A box that is not on the page says nothing.
+            # Chosen on one tab, it is chosen on all.
             chosen = "(...voices) => Array(voices.length).fill(window.session?.choose(voices) ?? null)"
             gr.on([voice.input for voice in self.voices], None, self.voices, self.voices, js=chosen, queue=False, api_visibility="private")
             for name, run, cancel in self.runs:
