@@ -138,7 +138,7 @@ class Examples:
 
     audio: gr.Audio
     buttons: Sequence[gr.Button]
-    sound: Callable[[gr.Button, gr.Request], str | None]  # a file; None for a button that is none of these
+    sound: Callable[[gr.Button, gr.Request, gr.Progress], str | None]  # a file; None for a button that is none of these
 
 
 def never() -> bool:
@@ -193,17 +193,16 @@ class Page:
             outputs = [*sources, *choices]
             remembered = gr.JSON(visible=False)  # the voice that was chosen in this browser
             demo.load(self.prepare, remembered, outputs, js="() => [window.session?.voice() ?? null]", **PRIVATE)
-            # Chosen on one tab, it is chosen on all.
-            chosen = "(...voices) => Array(voices.length).fill(window.session?.choose(voices) ?? null)"
-            gr.on([voice.input for voice in self.voices], None, self.voices, self.voices, js=chosen, queue=False, api_visibility="private")
+            for voice in self.voices:  # chosen on one tab, it is chosen on all
+                chosen = f"(voice) => {{ window.session?.choose(voice); return Array({len(self.voices)}).fill(voice); }}"
+                voice.input(None, voice, self.voices, js=chosen, queue=False, api_visibility="private")
             for name, run, cancel in self.runs:
                 for ended in (run.success, run.failure):
                     ended(self.tell_ended(name), None, [cancel, *sources], queue=False, **PRIVATE)
-            names, texts, how = json.dumps([*self.texts]), [*self.texts.values()], {"queue": False, "api_visibility": "private"}
-            gr.on(
-                [text.change for text in texts], None, texts, None, js=f"(...texts) => {{ window.session?.keep({names}, texts); }}", **how
-            )
-            demo.load(None, None, texts, js=f"() => window.session?.kept({names})", **how)
+            names, texts = json.dumps([*self.texts]), [*self.texts.values()]
+            keep = f"(...texts) => {{ window.session?.keep({names}, texts); }}"
+            gr.on([text.change for text in texts], None, texts, None, js=keep, queue=False, api_visibility="private")
+            demo.load(None, None, texts, js=f"() => window.session?.kept({names})", api_visibility="private")
             demo.unload(self.leave)
         return demo
 
@@ -899,13 +898,11 @@ class Page:
 
         # Gradio's own come first: only before what a handler takes any number of does it give them.
         def begin(clicked: gr.EventData, request: gr.Request, progress: gr.Progress = gr.Progress(), *given: Any) -> Iterator[list[Any]]:
-            if examples is None:
-                yield from run(*given, request, progress)
-            elif (example := examples.sound(cast(gr.Button, clicked.target), request)) is None:
-                yield from ([gr.skip(), *shown] for shown in run(*given, request, progress))
-            else:
+            if examples and (example := examples.sound(cast(gr.Button, clicked.target), request, progress)):
+                given = (example, *given[1:])
                 yield [example, *[gr.skip() for _ in outputs]]
-                yield from ([gr.skip(), *shown] for shown in run(example, *given[1:], request, progress))
+            for told in run(*given, request, progress):
+                yield [gr.skip(), *told] if examples else told
 
         clicks = [each.click for each in (button, *(examples.buttons if examples else ()))]
         shown = [examples.audio, *outputs] if examples else outputs
@@ -993,12 +990,13 @@ class Page:
             self.foreign_examples += others
         files = {button._id: file for button, file in zip(others, EXAMPLES.values(), strict=True)}
 
-        def sound(button: gr.Button, request: gr.Request) -> str | None:
+        def sound(button: gr.Button, request: gr.Request, progress: gr.Progress) -> str | None:
             if button._id in files:
                 return str(shutil.copy(files[button._id], self.visitor(request).new_folder(self.cache)))
             if button._id == of_the_hub._id:
                 return self.sound_file("example", stst.first_example(), request)
             if button._id == english._id:
+                self.load_voice(tts.default_voice(self.settings), progress)
                 return self.sound_file("example", tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings), request)
             return None
 

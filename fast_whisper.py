@@ -436,11 +436,8 @@ def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -
         x.add_(layer.attention_out(_merged(_encoder_attention(q, k, v))))
         x.add_(layer.fc2(layer.fc1(layer.mlp_norm(x))))
     # 3. What every decoder layer will ask for, once.
-    x, n_layers, dtype = (
-        fast_whisper.encoder_norm(x.to(fast_whisper.encoder_dtype)),
-        len(fast_whisper.decoder_layers),
-        fast_whisper.decoder_dtype,
-    )
+    x = fast_whisper.encoder_norm(x.to(fast_whisper.encoder_dtype))
+    n_layers, dtype = len(fast_whisper.decoder_layers), fast_whisper.decoder_dtype
     keys = (fast_whisper.cross_k @ x.transpose(1, 2)).to(dtype).unflatten(1, (n_layers, fast_whisper.n_heads, -1))
     values = _heads(fast_whisper.cross_v(x).to(dtype), n_layers, fast_whisper.n_heads)
     return list(keys.unbind(1)), values

@@ -2,12 +2,7 @@
 // nobody who sits there next finds it.
 // The voice that was chosen is no secret: it stays in this browser.
 window.session = {
-  // Of several boxes' voices, which were all the same, the one that is another now.
-  choose: (voices) => {
-    const voice = voices.find((one) => voices.filter((each) => each === one).length === 1) ?? voices[0];
-    localStorage.setItem("speech.voice", voice);
-    return voice;
-  },
+  choose: (voice) => localStorage.setItem("speech.voice", voice),
   voice: () => localStorage.getItem("speech.voice"),
   keep: (names, texts) =>
     names.forEach((name, index) => {

@@ -3,7 +3,7 @@
     python -m benchmarks.app RECORDING
 
 Imports Gradio with `quick_gradio.py` and without, in turn; starts `app.py` in a process of its own, asks for the page until it
-answers, then uses every endpoint twice.
+answers, looks at what it computes while nobody is there, then uses every endpoint twice.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from pathlib import Path
 import httpx
 from gradio_client import Client, handle_file
 
+from tests.measures import seconds_of_computing
+
 PORT = 7871
 ASKING_EVERY = 0.05  # seconds
 ROUNDS = 4
+IDLE_SECONDS = 10
 
 
 def peak_megabytes(process: int) -> float:
@@ -49,6 +52,9 @@ def main(recording: str) -> None:
             except httpx.HTTPError:
                 time.sleep(ASKING_EVERY)
         print(f"load {os.getloadavg()[0]:.1f}; first page after {time.perf_counter() - began:.1f} s, {peak_megabytes(app.pid):.0f} MB")
+        before = seconds_of_computing(app)
+        time.sleep(IDLE_SECONDS)
+        print(f"while nobody is there: {(seconds_of_computing(app) - before) / IDLE_SECONDS:.3f} s of computing per second")
         client = Client(f"http://127.0.0.1:{PORT}", verbose=False)
         sound = handle_file(recording)
         calls: dict[str, tuple[object, ...]] = {

@@ -419,3 +419,20 @@ def test_a_transcript_plays_from_where_it_is_clicked_and_a_reload_does_not_lose_
         text = shown_text(page, "full")
         page.reload()
         expect(page.locator("#text-full textarea")).to_have_value(text, timeout=30_000)
+
+
+def test_a_reload_loses_none_of_several_texts(browse: Browse) -> None:
+    texts = {"full": "One.", "captions": "Two.", "translation": "Three.", "upload": "Four."}
+    with browse(QUICK_BROWN_FOX) as page:
+        page.evaluate("(texts) => Object.entries(texts).forEach(([name, text]) => sessionStorage.setItem(`speech-${name}`, text))", texts)
+        for _ in range(2):  # what the first one restores is kept for the second
+            page.reload()
+            expect(page.locator("#text-full textarea")).to_have_value("One.")
+        tab(page, "Live captions")
+        expect(page.locator("#text-captions textarea")).to_have_value("Two.")
+        tab(page, "Speech translation")
+        expect(page.locator("#text-translation textarea")).to_have_value("Three.")
+        tab(page, "Speech-to-speech translation")
+        tab(page, "Audio File")
+        expect(page.locator("#text-upload textarea")).to_have_value("Four.")
+        assert page.evaluate("(names) => names.map((name) => sessionStorage.getItem(`speech-${name}`))", [*texts]) == [*texts.values()]

@@ -285,7 +285,7 @@ def test_the_decoder_is_asked_nearly_the_same_in_every_precision(
     """Whatever is fast here. With the first layer in int8, too, 0.05 is not kept; bfloat16 rounds this clean voice as much as that."""
     can = torch.cpu.get_capabilities()
     if (is_int8 and not can.get("avx512_vnni")) or dtype not in (torch.float32, kernels.fastest_dtype()):
-        return
+        pytest.skip("this processor computes it otherwise")
     waveform = load_audio(COUNTING)
 
     def heard(dtype: torch.dtype, is_int8: bool) -> fast_whisper.Heard:

@@ -32,6 +32,7 @@ import visitors
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
 from tests.conftest import ROOT, free_port, once_it_answers, start_app
+from tests.measures import seconds_of_computing
 from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
 from tests.test_browser import CHROMIUM, FLAGS, opened, press, record, shown_text, tab
 
@@ -333,12 +334,6 @@ def test_what_a_browser_left_is_deleted(tmp_path: Path, of_short_grace: tuple[su
         assert held(tmp_path) >= {QUICK_BROWN_FOX.name, "captions.srt", "bonjour_monde.ogg", "speech.wav"}
     wait_until(lambda: not held(tmp_path))
     assert held(tmp_path) == set()
-
-
-def seconds_of_computing(process: subprocess.Popen[bytes]) -> float:
-    """What it has computed until now."""
-    user, system = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.slow
