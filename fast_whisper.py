@@ -455,8 +455,8 @@ def _merged(x: Tensor) -> Tensor:
 
 
 def _encoder_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    # In bfloat16 on a CPU, torch's own softmax(q k^T) v computes as slowly as in float32; plain products do not.
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu":
+    # In bfloat16 on a CPU without AMX, torch's own softmax(q k^T) v computes as slowly as in float32; plain products do not.
+    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and not torch.cpu.get_capabilities().get("amx_bf16"):
         k, v = k.transpose(2, 3).contiguous(), v.contiguous()
         return torch.cat([(rows @ k).softmax(-1) @ v for rows in q.split(ATTENTION_ROWS, dim=2)], dim=2)
     return F.scaled_dot_product_attention(q, k, v, scale=1.0)
