@@ -15,6 +15,7 @@ Sources: openai/whisper `decoding.py`, `transcribe.py` and `timing.py`, whose ru
 from __future__ import annotations
 
 import functools
+import math
 import threading
 import time
 from collections import deque
@@ -621,6 +622,9 @@ def _ask_again(
         attempts.append((heard, attempt))
         if attempt.is_good(options.least_logprob):
             return attempts[-1]
+        # A translation is less likely than a transcription by its nature: heat seldom finds a better one.
+        if options.task == "translate" and attempt.is_good(-math.inf):
+            break
     return max(attempts, key=lambda tried: (tried[1].complete, not tried[1].repetitive, tried[1].avg_logprob))
 
 

@@ -158,6 +158,30 @@ def test_a_decode_that_loops_is_stopped_and_tried_hotter(whisper: Whisper, fox: 
     assert tried == [0.0, 0.0, 0.2, 0.4], "first with all 30 s, then hotter"
 
 
+@pytest.mark.parametrize(
+    ("task", "repetitive", "expected"),
+    [
+        ("transcribe", False, [0.0, *decoding.TEMPERATURES]),
+        ("translate", False, [0.0, 0.0]),
+        ("translate", True, [0.0, *decoding.TEMPERATURES]),
+    ],
+)
+def test_what_is_unlikely_is_tried_hotter_unless_it_is_a_translation(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch, task: decoding.Task, repetitive: bool, expected: list[float]
+) -> None:
+    tried: list[float] = []
+    generate = decoding._generate
+
+    def unlikely(*args: object) -> list[decoding._Attempt]:
+        (attempt,) = generate(*args)  # type: ignore[arg-type]
+        tried.append(attempt.temperature)
+        return [replace(attempt, logprobs=(-3.0,) * len(attempt.logprobs), repetitive=repetitive)]
+
+    monkeypatch.setattr(decoding, "_generate", unlikely)
+    assert decoding.decode(whisper, load_audio(CLIPS / "fr" / "pangrama.wav"), language="fr", task=task).text
+    assert tried == expected
+
+
 @pytest.mark.parametrize("n_beams", [1, 2])
 @pytest.mark.parametrize(("head", "endless"), [([], True), ([500, 501], False)])
 def test_what_is_nothing_but_a_loop_says_so(
