@@ -32,10 +32,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import gradio as gr
+from gradio.brotli_middleware import BrotliMiddleware
 from gradio.events import Dependency
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import Scope
 
 import asr
 import checkpoints
@@ -1110,11 +1111,17 @@ def main() -> None:
         theme=THEME,
         mcp_server=options.mcp,
         state_session_capacity=settings.max_visitors,  # Gradio keeps half a megabyte of each session's page, and of 10000 unless told
-        # Gradio compresses its scripts, not the page itself, which is half a megabyte.
-        app_kwargs={"exception_handlers": {OSError: no_room}, "middleware": [Middleware(GZipMiddleware)]},
+        app_kwargs={"exception_handlers": {OSError: no_room}, "middleware": [Middleware(_CompressedPage)]},
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,
     )
+
+
+class _CompressedPage(BrotliMiddleware):
+    """Gradio compresses its scripts, and not the page itself, which is half a megabyte."""
+
+    def _is_compressible_file_type(self, scope: Scope) -> bool:
+        return bool(scope["path"] == "/")
 
 
 def _folder_of_its_own(parent: Path) -> str:
