@@ -240,7 +240,10 @@ class Page:
         return str(path)
 
     def prepare(self, voice: str | None) -> list[Any]:
-        """Tells, once a page is up, which weights there are: finding out asks the Hub, but loads nothing."""
+        """Tells, once a page is up, which weights there are: finding out asks the Hub, but loads nothing.
+
+        Then torch and transformers are imported, while whoever has opened the page reads it and speaks.
+        """
         find: dict[str, Callable[[], checkpoints.Source]] = {
             "asr": lambda: checkpoints.find_whisper(self.settings.asr_checkpoint),
             "translation": lambda: checkpoints.find_whisper(self.settings.translation_checkpoint),
@@ -253,8 +256,10 @@ class Page:
         multilingual = {role for role in ("asr", "translation") if role in found and checkpoints.is_multilingual(found[role])}
         both_voices = "voice" in found and found["voice"].kind != "embedded"
         targets = [(say(language_name(code)), code) for code in stst.targets(self.settings)]
+        lines = self.status_lines({})
+        threading.Thread(target=checkpoints.import_frameworks, daemon=True).start()
         return [
-            *self.status_lines({}),
+            *lines,
             *[gr.update(visible=not multilingual.isdisjoint(roles)) for roles, _ in self.languages],
             *[gr.update(visible=both_voices, value=(voice or "SpeechT5") if both_voices else None) for _ in self.voices],
             *[gr.update(visible=len(targets) > 1, choices=targets, value="en") for _ in self.targets],

@@ -24,7 +24,6 @@ import json
 import os
 import re
 import struct
-import sys
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
@@ -464,8 +463,8 @@ def load_whisper(name: str, settings: Settings, report: Report | None = None) ->
 
 
 def loaded_whisper(name: str, settings: Settings) -> Whisper | None:
-    """A Whisper checkpoint if it is loaded already. Loads nothing, torch included."""
-    if "torch" not in sys.modules:
+    """A Whisper checkpoint if it is loaded already. Loads nothing, nor waits for another thread's import of torch."""
+    if not any(key[0] == "whisper" for key in [*_loaded] if isinstance(key, tuple)):
         return None
     return _loaded.get(("whisper", name, *_place(settings)))
 

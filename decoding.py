@@ -130,7 +130,6 @@ class Options:
     word_times: bool = False  # align every word
     max_new_tokens: int | None = None  # per window, besides the limit that the audio's length sets
     temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough; a single one is final
-    least_logprob: float = LOG_PROBABILITY  # on average; what is less likely is asked for again
     exact: bool = False  # every layer has the checkpoint's own weights, also where int8 is faster
     padding_seconds: float | None = PADDING_SECONDS  # silence after the audio, at least; None always hears 30 s
     n_beams: int = 1  # hypotheses that are followed at temperature 0; five translate better, and a step takes twice as long
@@ -206,7 +205,7 @@ class _Attempt:
     def silent(self) -> bool:
         return self.no_speech_prob > NO_SPEECH_PROBABILITY and self.avg_logprob < LOG_PROBABILITY
 
-    def is_good(self, least_logprob: float) -> bool:
+    def is_good(self, least_logprob: float = LOG_PROBABILITY) -> bool:
         likely = self.avg_logprob >= least_logprob and self.complete and not self.repetitive
         return likely or self.silent
 
@@ -569,7 +568,7 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
             # 3. Ask again where the answer looks wrong: first with all 30 s, then hotter.
             own = heard.window(index)
             if len(options.temperatures) > 1:
-                doubtful = not attempt.is_good(options.least_logprob)
+                doubtful = not attempt.is_good()
                 if not doubtful and options.padding_seconds is not None:
                     said = (*prefix, *attempt.tokens)
                     places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(said))
@@ -617,14 +616,15 @@ def _ask_again(
             heard = encode(fast_whisper, [waveform], None, options.check)
         torch.set_num_threads(min(n_threads, STEP_THREADS))
         temperatures = options.temperatures
+    # A translation is less likely than a transcription by its nature: that alone is no reason for heat, which seldom finds a better one.
+    enough = -math.inf if options.task == "translate" else LOG_PROBABILITY
     for temperature in temperatures:
+        if temperature > 0 and attempts[-1][1].is_good(enough):
+            break
         (attempt,) = generate(heard, temperature)
         attempts.append((heard, attempt))
-        if attempt.is_good(options.least_logprob):
+        if attempt.is_good():
             return attempts[-1]
-        # A translation is less likely than a transcription by its nature: heat seldom finds a better one.
-        if options.task == "translate" and attempt.is_good(-math.inf):
-            break
     return max(attempts, key=lambda tried: (tried[1].complete, not tried[1].repetitive, tried[1].avg_logprob))
 
 

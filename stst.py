@@ -12,7 +12,6 @@ whole; what it has come to is handed out each time as a `Cascade`, and the last 
 from __future__ import annotations
 
 import io
-import math
 import re
 import sys
 import time
@@ -285,8 +284,7 @@ def _translated(whisper: Whisper, waveform: np.ndarray, settings: Settings, stop
     # Heard with all of Whisper's 30 s, as by the course, it translates better by two points of chrF: a quarter more computing in
     # bfloat16, more in float32. With the decoder's own weights better by one more. And the search has found what is
     # likeliest: hotter it would only come out of a loop.
-    how: dict[str, Any] = {"max_new_tokens": MAX_NEW_TOKENS, "n_beams": N_BEAMS, "padding_seconds": None}
-    how |= {"exact": True, "least_logprob": -math.inf}
+    how: dict[str, Any] = {"max_new_tokens": MAX_NEW_TOKENS, "n_beams": N_BEAMS, "padding_seconds": None, "exact": True}
     return _windows(whisper, waveform, settings, stopped, task="translate", **how)
 
 

@@ -3,7 +3,8 @@
     python -m benchmarks.app RECORDING
 
 Imports Gradio with `quick_gradio.py` and without, in turn; starts `app.py` in a process of its own, asks for the page until it
-answers, looks at what it computes while nobody is there, then uses every endpoint twice.
+answers, looks at what it computes while nobody is there, opens the page as somebody who reads before they click, then uses every
+endpoint twice.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from pathlib import Path
 
 import httpx
 from gradio_client import Client, handle_file
+from playwright.sync_api import sync_playwright
 
+from benchmarks.page import CHROMIUM
 from tests.measures import seconds_of_computing
 
 PORT = 7871
 ASKING_EVERY = 0.05  # seconds
 ROUNDS = 4
 IDLE_SECONDS = 10
+READING_SECONDS = 10
 
 
 def peak_megabytes(process: int) -> float:
@@ -55,6 +59,12 @@ def main(recording: str) -> None:
         before = seconds_of_computing(app)
         time.sleep(IDLE_SECONDS)
         print(f"while nobody is there: {(seconds_of_computing(app) - before) / IDLE_SECONDS:.3f} s of computing per second")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            page = browser.new_page()
+            page.goto(f"http://127.0.0.1:{PORT}")
+            page.wait_for_timeout(1000 * READING_SECONDS)
+            browser.close()
         client = Client(f"http://127.0.0.1:{PORT}", verbose=False)
         sound = handle_file(recording)
         calls: dict[str, tuple[object, ...]] = {

@@ -27,7 +27,7 @@ import telling
 import visitors
 from audio import SAMPLING_RATE, Recording, load_audio
 from checkpoints import CheckpointError, Settings
-from tests.conftest import ROOT, start_app
+from tests.conftest import ROOT, run, start_app
 from tests.measures import word_error_rate
 from tests.sounds import BONJOUR, COUNTING, PARAGRAPH, QUICK_BROWN_FOX, chirp, spoken, text_of, write
 
@@ -416,3 +416,18 @@ def test_a_recording_longer_than_the_limit_is_refused_with_what_would_fit(tmp_pa
     page = app.Page(Settings(asr_checkpoint="openai/whisper-base", max_minutes=0.05))
     with pytest.raises(app.gr.Error, match="3 seconds"):
         app.plainly(page.transcribe)(str(write(tmp_path / "long.wav", np.tile(load_audio(QUICK_BROWN_FOX), 3), SAMPLING_RATE, "PCM_16")))
+
+
+def test_what_takes_long_to_import_comes_while_a_page_is_read(tmp_path: Path) -> None:
+    """Not at the start, which it would delay, and not at the first click, which it would make wait."""
+    code = """
+import sys, threading
+import app
+page = app.Page(Settings())
+page.build()
+before = "torch" in sys.modules
+page.prepare(None)
+[thread.join() for thread in threading.enumerate() if thread is not threading.current_thread() and thread.daemon]
+print(json.dumps([before, "torch" in sys.modules and "transformers" in sys.modules]))
+"""
+    assert run(code, tmp_path) == [False, True]
