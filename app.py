@@ -18,6 +18,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -77,7 +78,7 @@ IN_FLIGHT_SECONDS = 5.0  # after Stop, chunks that the page has sent are waited 
 LIVE = """<div style="display: flex; flex-direction: column-reverse; min-height: 6em; max-height: 14em; overflow-y: auto">
 <div style="margin-bottom: auto !important; font-size: var(--text-lg)">${value}</div></div>"""
 HERE = Path(__file__).parent
-HEAD = "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in ("microphone.js", "session.js"))
+RECORDER = r"import\(`\./(module-[\w-]+\.js)`\)"  # in the script of Gradio's microphone: what it asks for once it is shown
 PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
 SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden>Pause</button> <span></span>'
@@ -1110,7 +1111,7 @@ def main() -> None:
         share=options.share,
         auth=tuple(options.auth.split(":", 1)) if options.auth else None,
         max_file_size=options.max_upload,
-        head=HEAD,
+        head=head(),
         i18n=t,
         css=CSS,
         theme=THEME,
@@ -1120,6 +1121,14 @@ def main() -> None:
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,
     )
+
+
+def head() -> str:
+    """The page's own scripts, and under what names it finds the recorder's, which are others in every Gradio."""
+    assets = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
+    recorder = [name for file in assets.glob("audio-*.js") for name in re.findall(RECORDER, file.read_text(encoding="utf-8"))]
+    own = [(HERE / name).read_text(encoding="utf-8") for name in ("microphone.js", "session.js")]
+    return "".join(f"<script>{script}</script>" for script in (f"window.recorder = {json.dumps(recorder)}", *own))
 
 
 class _CompressedPage(BrotliMiddleware):

@@ -1,11 +1,14 @@
-// What Gradio's streaming microphone loses, kept: the words before Stop, and the order of the chunks.
+// What Gradio's streaming microphone loses, kept: all of it after an early Record, the words before Stop, the order of the chunks.
 //
+// The component asks for its recorder when it is shown; where Record is pressed before that has come, nothing is recorded.
+// Here the recorder's scripts are fetched as soon as the page is idle, and a click on Record is held back until it can record.
 // At Stop the component drops the chunk that is being recorded and what is still being uploaded. Here a click on Stop is
 // held back until the chunk that contains it has been handed to the page; only then does the component get it.
 // Each chunk is numbered as it is handed over, so that the server can tell what is missing and what came out of turn.
 (() => {
+  const IDLE = 1000; // ms; by then the page has come, which the recorder's scripts would delay
   const LAG = 150; // ms; what was said before a click reaches the recorder until then
-  const PATIENCE = 5000; // ms; after that, Stop stops, whatever is missing
+  const PATIENCE = 5000; // ms; after that, Record records and Stop stops, whatever is missing
   const BETWEEN = 50; // ms between two chunks: two at once would be one change of the component's value
   const PUNCTUAL = 60; // chunks among which the most punctual tells when the recording began
 
@@ -59,14 +62,42 @@
     }
   };
 
+  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const microphoneOf = (button) => button?.closest("[id^='mic-']");
+
+  let recorder; // once it has come; null where there is none to wait for
+  wait(IDLE)
+    .then(() => Promise.all(window.recorder.map((name) => import(`./assets/${name}`))))
+    .then((scripts) => (recorder = scripts.find((script) => script.MediaRecorder)?.MediaRecorder ?? null))
+    .catch(() => (recorder = null));
+  const canRecord = () => recorder === null || recorder?.isTypeSupported("audio/wav");
+  const held = new WeakSet();
+
+  const record = async (event) => {
+    const button = event.target.closest?.(".record-button");
+    if (!microphoneOf(button) || canRecord()) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (held.has(button)) return;
+    held.add(button);
+    button.setAttribute("aria-busy", "true");
+    Object.assign(button.style, { opacity: 0.6, cursor: "progress" });
+    const clicked = performance.now();
+    while (!canRecord() && performance.now() < clicked + PATIENCE) await wait(20);
+    if (!canRecord()) recorder = null;
+    held.delete(button);
+    button.removeAttribute("aria-busy");
+    Object.assign(button.style, { opacity: "", cursor: "" });
+    button.click();
+  };
+
   const STOP = ".stop-button, .spinner-button";
   const finishing = new WeakSet();
   const released = new WeakSet();
-  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
   const stop = async (event) => {
     const button = event.target.closest?.(STOP);
-    const microphone = button?.closest("[id^='mic-']");
+    const microphone = microphoneOf(button);
     if (!microphone || released.has(button)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
@@ -83,5 +114,5 @@
     released.add(now);
     now.click();
   };
-  document.addEventListener("click", stop, true); // Enter and Space come as clicks too
+  for (const hold of [record, stop]) document.addEventListener("click", hold, true); // Enter and Space come as clicks too
 })();

@@ -116,6 +116,19 @@ def test_streaming_from_the_microphone(browse: Browse, title: str, name: str, fe
         expect(page.locator(f"#text-{name} textarea")).to_have_value("")
 
 
+def test_record_pressed_as_soon_as_a_tab_is_open_loses_nothing_on_a_slow_network(browse: Browse) -> None:
+    """Gradio's recorder is a script of its own, asked for when the microphone is shown: before it has come, Record would record nothing."""
+    with browse(QUICK_BROWN_FOX) as page:
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        network.send(
+            "Network.emulateNetworkConditions", {"offline": False, "latency": 300, "downloadThroughput": 2e5, "uploadThroughput": 2e5}
+        )
+        tab(page, "Live captions")
+        page.get_by_role("button", name="Record", exact=True).locator("visible=true").click()
+        expect(page.locator("#live-captions .prose")).to_contain_text(re.compile("lazy dog", re.IGNORECASE), timeout=60_000)
+
+
 def test_live_captions_from_the_microphone(browse: Browse) -> None:
     with browse(QUICK_BROWN_FOX) as page:
         tab(page, "Live captions")

@@ -95,7 +95,7 @@ def spied_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Spy], str]]
         monkeypatch.setattr(captions, "update", spy.update)
         demo = app.Page(Settings()).build()
         running.append(demo)
-        return str(demo.launch(prevent_thread_lock=True, quiet=True, server_port=free_port(), head=app.HEAD, run_history=False)[1])
+        return str(demo.launch(prevent_thread_lock=True, quiet=True, server_port=free_port(), head=app.head(), run_history=False)[1])
 
     yield start
     for demo in running:
