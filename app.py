@@ -46,6 +46,7 @@ import doors
 import endpoints
 import how_it_works
 import stst
+import translations
 import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16, write_wav
 from checkpoints import Settings, language_name
@@ -81,7 +82,8 @@ HERE = Path(__file__).parent
 RECORDER = r"import\(`\./(module-[\w-]+\.js)`\)"  # in the script of Gradio's microphone: what it asks for once it is shown
 PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
 SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
-PLAYER_HTML = '<button class="sm secondary" hidden>Pause</button> <span></span>'
+PLAYER_HTML = '<button class="sm secondary" hidden></button> <span></span>'
+SAID_BY_SCRIPTS = ("Finishing", "Pause", "Play", "Played {} of {}", "Playing {} of {}")
 SILENCE = {"run": "", "rate": 0, "pieces": []}  # what the player is given to be quiet
 CANCELLED = "Cancelled. What is done is put together."
 CLOCK_SECONDS = 2.0  # between two looks at how far the captions are
@@ -1124,11 +1126,12 @@ def main() -> None:
 
 
 def head() -> str:
-    """The page's own scripts, and under what names it finds the recorder's, which are others in every Gradio."""
+    """The page's own scripts, what they say in Chinese, and under what names they find the recorder's, which are others in every Gradio."""
     assets = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
     recorder = [name for file in assets.glob("audio-*.js") for name in re.findall(RECORDER, file.read_text(encoding="utf-8"))]
-    own = [(HERE / name).read_text(encoding="utf-8") for name in ("microphone.js", "session.js")]
-    return "".join(f"<script>{script}</script>" for script in (f"window.recorder = {json.dumps(recorder)}", *own))
+    given = {"recorder": recorder, "chinese": {english: translations.CHINESE[english] for english in SAID_BY_SCRIPTS}}
+    own = [(HERE / name).read_text(encoding="utf-8") for name in ("words.js", "microphone.js", "session.js")]
+    return "".join(f"<script>{script}</script>" for script in (f"Object.assign(window, {json.dumps(given)})", *own))
 
 
 class _CompressedPage(BrotliMiddleware):

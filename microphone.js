@@ -105,7 +105,7 @@
     finishing.add(button);
     button.setAttribute("aria-busy", "true");
     Object.assign(button.style, { opacity: 0.6, cursor: "progress", width: "auto", paddingRight: "12px" });
-    button.lastChild.textContent = "Finishing";
+    button.lastChild.textContent = window.say("Finishing");
     const clicked = performance.now();
     const name = microphone.id.slice("mic-".length);
     while ((streams.get(name)?.until ?? 0) < clicked + LAG && performance.now() < clicked + PATIENCE) await wait(20);

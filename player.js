@@ -22,9 +22,10 @@ const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seco
 const tell = () => {
   if (!context) return;
   const isOver = context.currentTime >= until;
-  button.textContent = context.state === "running" ? "Pause" : "Play";
+  button.textContent = window.say(context.state === "running" ? "Pause" : "Play");
   button.hidden = isOver;
-  told.textContent = `${isOver ? "Played" : "Playing"} ${clock(Math.min(context.currentTime, until))} of ${clock(until)}`;
+  const said = isOver ? "Played {} of {}" : "Playing {} of {}";
+  told.textContent = window.say(said, clock(Math.min(context.currentTime, until)), clock(until));
   Object.assign(element.dataset, { played: context.currentTime, made: until, silence });
 };
 

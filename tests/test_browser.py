@@ -198,6 +198,23 @@ def test_text_to_speech(browse: Browse) -> None:
         expect(page.locator("#speech-synthesis time").last).to_have_text("0:02")
 
 
+def test_a_page_in_chinese_is_chinese_in_what_its_scripts_say(app_url: str) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        page = browser.new_page(locale="zh-CN")
+        page.goto(app_url)
+        tab(page, "文字转语音")
+        page.locator("#text-synthesis textarea").fill(FOX)
+        press(page, "朗读")
+        expect(page.locator("#player-synthesis")).to_contain_text(re.compile(r"播放 \d:\d\d / \d:\d\d"), timeout=60_000)
+        tab(page, "语音识别", "实时字幕")
+        page.locator(".record-button:visible").click()
+        page.wait_for_timeout(2000)
+        page.locator("button.stop-button:visible").click()
+        expect(page.locator("#mic-captions")).to_contain_text("正在结束")
+        browser.close()
+
+
 def test_a_long_text_is_heard_while_it_is_made_and_what_is_spoken_stays_when_it_is_cancelled(browse: Browse) -> None:
     with browse(BONJOUR) as page:
         tab(page, "Text to speech")
