@@ -1,7 +1,7 @@
-// What Gradio's streaming microphone loses, kept: all of it after an early Record, the words before Stop, the order of the chunks.
+// What Gradio's streaming microphone loses, kept: a recording begun too soon, the words before Stop, the order of the chunks.
 //
 // The component asks for its recorder when it is shown; where Record is pressed before that has come, nothing is recorded.
-// Here the recorder's scripts are fetched as soon as the page is idle, and a click on Record is held back until it can record.
+// Here its scripts are fetched soon after the page, and a click on Record is held back until it can record.
 // At Stop the component drops the chunk that is being recorded and what is still being uploaded. Here a click on Stop is
 // held back until the chunk that contains it has been handed to the page; only then does the component get it.
 // Each chunk is numbered as it is handed over, so that the server can tell what is missing and what came out of turn.

@@ -420,7 +420,7 @@ def test_a_recording_longer_than_the_limit_is_refused_with_what_would_fit(tmp_pa
 
 
 def test_the_page_and_its_scripts_come_compressed(app_url: str) -> None:
-    """By Gradio's own compressor, which is three times as quick as gzip at its best."""
+    """By Gradio's own compressor, which one of ours may not come before."""
     accepted = {"Accept-Encoding": "br, gzip"}
     page = httpx.get(app_url, headers=accepted)
     script = re.search(r"assets/index-[\w-]+\.js", page.text)

@@ -116,7 +116,7 @@ def test_streaming_from_the_microphone(browse: Browse, title: str, name: str, fe
         expect(page.locator(f"#text-{name} textarea")).to_have_value("")
 
 
-def test_record_pressed_as_soon_as_a_tab_is_open_loses_nothing_on_a_slow_network(browse: Browse) -> None:
+def test_record_pressed_as_soon_as_a_tab_is_open_records_on_a_slow_network(browse: Browse) -> None:
     """Gradio's recorder is a script of its own, asked for when the microphone is shown: before it has come, Record would record nothing."""
     with browse(QUICK_BROWN_FOX) as page:
         network = page.context.new_cdp_session(page)
