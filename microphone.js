@@ -64,6 +64,12 @@
 
   const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const microphoneOf = (button) => button?.closest("[id^='mic-']");
+  const hold = (event, button) => {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    button.setAttribute("aria-busy", "true");
+    Object.assign(button.style, { opacity: 0.6, cursor: "progress" });
+  };
 
   let recorder; // once it has come; null where there is none to wait for
   wait(IDLE)
@@ -76,12 +82,9 @@
   const record = async (event) => {
     const button = event.target.closest?.(".record-button");
     if (!microphoneOf(button) || canRecord()) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
+    hold(event, button);
     if (held.has(button)) return;
     held.add(button);
-    button.setAttribute("aria-busy", "true");
-    Object.assign(button.style, { opacity: 0.6, cursor: "progress" });
     const clicked = performance.now();
     while (!canRecord() && performance.now() < clicked + PATIENCE) await wait(20);
     if (!canRecord()) recorder = null;
@@ -99,12 +102,10 @@
     const button = event.target.closest?.(STOP);
     const microphone = microphoneOf(button);
     if (!microphone || released.has(button)) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
+    hold(event, button);
     if (finishing.has(button)) return;
     finishing.add(button);
-    button.setAttribute("aria-busy", "true");
-    Object.assign(button.style, { opacity: 0.6, cursor: "progress", width: "auto", paddingRight: "12px" });
+    Object.assign(button.style, { width: "auto", paddingRight: "12px" });
     button.lastChild.textContent = window.say("Finishing");
     const clicked = performance.now();
     const name = microphone.id.slice("mic-".length);
@@ -114,5 +115,5 @@
     released.add(now);
     now.click();
   };
-  for (const hold of [record, stop]) document.addEventListener("click", hold, true); // Enter and Space come as clicks too
+  for (const click of [record, stop]) document.addEventListener("click", click, true); // Enter and Space come as clicks too
 })();
