@@ -162,8 +162,6 @@ class Page:
         self.languages: list[tuple[Sequence[str], gr.Dropdown]] = []  # shown once one of these is known to be multilingual
         self.sources: list[tuple[str, gr.Markdown]] = []  # with what they tell of: "asr", "translation" or "voice"
         self.voices: list[gr.Dropdown] = []
-        self.targets: list[gr.Dropdown] = []
-        self.shortcuts: list[gr.Checkbox] = []
         self.examples: list[gr.Button] = []  # of the Hub's
         self.foreign_examples: list[gr.Button] = []  # for what may know English only
         self.texts: dict[str, gr.Textbox] = {}  # that a reload does not lose
@@ -193,7 +191,7 @@ class Page:
                     explanation, picture = gr.Markdown(elem_id="how-it-works"), gr.HTML()
             tab.select(self.explain, None, [explanation, picture], api_visibility="private")
             sources, languages = [markdown for _, markdown in self.sources], [dropdown for _, dropdown in self.languages]
-            choices = [*languages, *self.voices, *self.targets, *self.shortcuts, *self.examples, *self.foreign_examples]
+            choices = [*languages, *self.voices, self.target, self.shortcut, *self.examples, *self.foreign_examples]
             outputs = [*sources, *choices]
             remembered = gr.JSON(visible=False)  # the voice that was chosen in this browser
             demo.load(self.prepare, remembered, outputs, js="() => [window.session?.voice() ?? null]", **PRIVATE)
@@ -265,8 +263,8 @@ class Page:
             *lines,
             *[gr.update(visible=not multilingual.isdisjoint(roles)) for roles, _ in self.languages],
             *[gr.update(visible=both_voices, value=(voice or "SpeechT5") if both_voices else None) for _ in self.voices],
-            *[gr.update(visible=len(targets) > 1, choices=targets, value="en") for _ in self.targets],
-            *[gr.update(visible=len(targets) > 1) for _ in self.shortcuts],
+            gr.update(visible=len(targets) > 1, choices=targets, value="en"),
+            gr.update(visible=len(targets) > 1),
             *[gr.update(visible=checkpoints.hub_reachable()) for _ in self.examples],
             *[gr.update(visible="asr" in multilingual) for _ in self.foreign_examples],
         ]
@@ -743,19 +741,22 @@ class Page:
 
     def speech_to_speech_tab(self) -> None:
         gr.Markdown(t("Speech in any of 99 languages is translated, then spoken: you hear it while it is made."))
+        # The language to speak, and how to come to it: shown where there is a voice for another one than English.
+        self.target = gr.Dropdown([(str(t("English")), "en")], value="en", label=t("Into"), visible=False)
+        what = "Another language than English by the course's shortcut: Whisper writes down as if it were spoken (quicker, often wrong)"
+        self.shortcut = gr.Checkbox(label=t(what), visible=False)
+        how = [self.voice(), self.target, self.shortcut]
         with gr.Tabs():
             for title, source in SPEECH_TO_SPEECH_TABS:
                 with gr.Tab(t(title)):
-                    self.speech_to_speech_from(source)
+                    self.speech_to_speech_from(source, how)
             with gr.Tab(t("Several files")):
-                self.speech_to_speech_of_files()
+                self.speech_to_speech_of_files(how)
         self.source("translation")
         self.source("voice")
 
-    def speech_to_speech_from(self, source: Literal["microphone", "upload"]) -> None:
+    def speech_to_speech_from(self, source: Literal["microphone", "upload"], how: list[Any]) -> None:
         audio = gr.Audio(sources=[source], type="filepath", label=t("Speech"), buttons=["download"])
-        target, shortcut = self.target()
-        voice = self.voice()
         with gr.Accordion(t("Choices"), open=False):
             with_transcript = gr.Checkbox(label=t("Also write down what was said (takes about twice as long)"))
         with gr.Row():
@@ -808,14 +809,12 @@ class Page:
                 listed_files = gr.update(visible=bool(written), value=written)
                 yield [playing.value, f"{ended} {report(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files]
 
-        given = [audio, voice, target, shortcut, with_transcript]
+        given = [audio, *how, with_transcript]
         self.on_run(button, source, run, given, outputs, cancel, examples, show_progress_on=status)
         cancel.click(self.fall_silent(source), None, [player, status], queue=False, **PRIVATE)
 
-    def speech_to_speech_of_files(self) -> None:
+    def speech_to_speech_of_files(self, how: list[Any]) -> None:
         files = gr.File(label=t("Sound or video files"), file_count="multiple", file_types=["audio", "video"], height=140)
-        target, shortcut = self.target()
-        voice = self.voice()
         with gr.Row():
             button = gr.Button(t("Translate and speak all"), variant="primary", interactive=False)
             cancel = self.cancel_button("files", files)
@@ -859,8 +858,7 @@ class Page:
                     yield [listed(lines), gr.update(visible=bool(written), value=written)]
                 yield [listed(lines), gr.skip()]
 
-        inputs, outputs = [files, voice, target, shortcut], [status, results]
-        self.on_run(button, "files", run, inputs, outputs, cancel, show_progress_on=status)
+        self.on_run(button, "files", run, [files, *how], [status, results], cancel, show_progress_on=status)
 
     # Parts that several tabs have.
 
@@ -948,15 +946,6 @@ class Page:
         dropdown = gr.Dropdown(VOICE_CHOICES, value=None, label=t("Voice"), visible=False)
         self.voices.append(dropdown)
         return dropdown
-
-    def target(self) -> tuple[gr.Dropdown, gr.Checkbox]:
-        """The language to speak, and how to come to it: shown where there is a voice for another one than English."""
-        target = gr.Dropdown([(str(t("English")), "en")], value="en", label=t("Into"), visible=False)
-        what = "Another language than English by the course's shortcut: Whisper writes down as if it were spoken (quicker, often wrong)"
-        shortcut = gr.Checkbox(label=t(what), visible=False)
-        self.targets.append(target)
-        self.shortcuts.append(shortcut)
-        return target, shortcut
 
     def source(self, role: str) -> None:
         self.sources.append((role, gr.Markdown(t("Looking for the model."), elem_classes="source")))
