@@ -33,11 +33,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import gradio as gr
-from gradio.brotli_middleware import BrotliMiddleware
 from gradio.events import Dependency
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
-from starlette.types import Scope
 
 import asr
 import checkpoints
@@ -51,6 +49,7 @@ import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16, write_wav
 from checkpoints import Settings, language_name
 from endpoints import DETECT, MODEL, spoken
+from quick_page import QuickPage
 from telling import (
     Cue,
     Playing,
@@ -1108,7 +1107,7 @@ def main() -> None:
         theme=THEME,
         mcp_server=options.mcp,
         state_session_capacity=settings.max_visitors,  # Gradio keeps half a megabyte of each session's page, and of 10000 unless told
-        app_kwargs={"exception_handlers": {OSError: no_room}, "middleware": [Middleware(_CompressedPage)]},
+        app_kwargs={"exception_handlers": {OSError: no_room}, "middleware": [Middleware(QuickPage)]},
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,
     )
@@ -1119,15 +1118,8 @@ def head() -> str:
     assets = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
     recorder = [name for file in assets.glob("audio-*.js") for name in re.findall(RECORDER, file.read_text(encoding="utf-8"))]
     given = {"recorder": recorder, "chinese": {english: translations.CHINESE[english] for english in SAID_BY_SCRIPTS}}
-    own = [(HERE / name).read_text(encoding="utf-8") for name in ("words.js", "microphone.js", "session.js")]
+    own = [(HERE / name).read_text(encoding="utf-8") for name in ("quick_page.js", "words.js", "microphone.js", "session.js")]
     return "".join(f"<script>{script}</script>" for script in (f"Object.assign(window, {json.dumps(given)})", *own))
-
-
-class _CompressedPage(BrotliMiddleware):
-    """Gradio compresses its scripts, and not the page itself, which is half a megabyte."""
-
-    def _is_compressible_file_type(self, scope: Scope) -> bool:
-        return bool(scope["path"] == "/")
 
 
 def _folder_of_its_own(parent: Path) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -417,16 +416,6 @@ def test_a_recording_longer_than_the_limit_is_refused_with_what_would_fit(tmp_pa
     page = app.Page(Settings(asr_checkpoint="openai/whisper-base", max_minutes=0.05))
     with pytest.raises(app.gr.Error, match="3 seconds"):
         app.plainly(page.transcribe)(str(write(tmp_path / "long.wav", np.tile(load_audio(QUICK_BROWN_FOX), 3), SAMPLING_RATE, "PCM_16")))
-
-
-def test_the_page_and_its_scripts_come_compressed(app_url: str) -> None:
-    """By Gradio's own compressor, which one of ours may not come before."""
-    accepted = {"Accept-Encoding": "br, gzip"}
-    page = httpx.get(app_url, headers=accepted)
-    script = re.search(r"assets/index-[\w-]+\.js", page.text)
-    assert script
-    for answer in (page, httpx.get(app_url + script[0], headers=accepted)):
-        assert answer.headers["content-encoding"] == "br"
 
 
 def test_what_takes_long_to_import_comes_while_a_page_is_read(tmp_path: Path) -> None:
