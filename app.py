@@ -82,6 +82,8 @@ RECORDER = r"import\(`\./(module-[\w-]+\.js)`\)"  # in the script of Gradio's mi
 PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
 SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden></button> <span></span>'
+# What is told is never markup. Gradio's Markdown would bring a parser and a highlighter of code, a tenth of the page's time.
+SENTENCE = "<p style='white-space: pre-line'>${value.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</p>"
 SAID_BY_SCRIPTS = ("Finishing", "Pause", "Play", "Played {} of {}", "Playing {} of {}")
 SILENCE = {"run": "", "rate": 0, "pieces": []}  # what the player is given to be quiet
 CANCELLED = "Cancelled. What is done is put together."
@@ -104,6 +106,7 @@ EXAMPLE_WIDTH = 90  # pixels at least; three fit beside each other on a phone
 CSS = """
 #how-it-works :is(td, th) { word-break: normal; overflow-wrap: normal; }  /* Gradio breaks words, even short ones */
 #how-it-works table { display: block; overflow-x: auto; }  /* wider than a phone */
+.block.sentence .html-container { padding: 0; }
 .dark { --color-accent: var(--primary-500); }  /* the theme has one accent for both, and on black the darker one is too dark */
 """
 # Gradio's own colours have too little contrast for many: 1.9 for what is grey, 2.8 for what is orange, where 4.5 is enough.
@@ -148,6 +151,10 @@ def never() -> bool:
     return False
 
 
+def sentence(value: Any = "", elem_classes: Sequence[str] = (), **how: Any) -> gr.HTML:
+    return gr.HTML(value, html_template=SENTENCE, js_on_load=None, elem_classes=["sentence", *elem_classes], **how)
+
+
 # --- the page -----------------------------------------------------------------------------------------------------
 
 
@@ -159,7 +166,7 @@ class Page:
         self.visitors = Visitors(settings.max_visitors)
         self.cache = Path(get_upload_folder())  # where the page's files come and go
         self.languages: list[tuple[Sequence[str], gr.Dropdown]] = []  # shown once one of these is known to be multilingual
-        self.sources: list[tuple[str, gr.Markdown]] = []  # with what they tell of: "asr", "translation" or "voice"
+        self.sources: list[tuple[str, gr.HTML]] = []  # with what they tell of: "asr", "translation" or "voice"
         self.voices: list[gr.Dropdown] = []
         self.examples: list[gr.Button] = []  # of the Hub's
         self.foreign_examples: list[gr.Button] = []  # for what may know English only
@@ -169,7 +176,8 @@ class Page:
     def build(self) -> gr.Blocks:
         with gr.Blocks(title="Speech", analytics_enabled=False) as demo:
             endpoints.add(self)  # first: the tabs' own events would take the names of the functions that they share
-            gr.Markdown(t("# Speech\nSpeak or choose a file: read it, read it in English, or hear it in English."))
+            gr.HTML(t("Speech"), html_template="<h1>${value}</h1>", elem_classes="sentence")
+            sentence(t("Speak or choose a file: read it, read it in English, or hear it in English."))
             with gr.Tabs():
                 with gr.Tab(t("Speech recognition")), gr.Tabs():
                     with gr.Tab(t("Full context"), id="full"):
@@ -187,9 +195,9 @@ class Page:
                 with gr.Tab(t("Speech-to-speech translation")):
                     self.speech_to_speech_tab()
                 with gr.Tab(t("How it works")) as tab:
-                    explanation, picture = gr.Markdown(elem_id="how-it-works"), gr.HTML()
+                    explanation, picture = gr.Markdown(elem_id="how-it-works", visible=False), gr.HTML()
             tab.select(self.explain, None, [explanation, picture], api_visibility="private")
-            sources, languages = [markdown for _, markdown in self.sources], [dropdown for _, dropdown in self.languages]
+            sources, languages = [source for _, source in self.sources], [dropdown for _, dropdown in self.languages]
             choices = [*languages, *self.voices, self.target, self.shortcut, *self.examples, *self.foreign_examples]
             outputs = [*sources, *choices]
             remembered = gr.JSON(visible=False)  # the voice that was chosen in this browser
@@ -288,11 +296,12 @@ class Page:
         lines["voice"] = voice_line(self.settings, factors.get("voice"))
         return [lines[role] for role, _ in self.sources]
 
-    def explain(self) -> tuple[str, str]:
+    def explain(self) -> tuple[gr.Markdown, str]:
         """When the tab is opened, and not before: the picture weighs as much as the rest of the page's own."""
         picture = base64.b64encode((HERE / "benchmarks" / "streaming.png").read_bytes()).decode()
         shows = say("Accumulated: the delay grows by the second. Chunk only and live captions: it stays.")
-        return how_it_works.page(say), f'<img src="data:image/png;base64,{picture}" alt="{html.escape(shows)}" style="max-width: 100%">'
+        image = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(shows)}" style="max-width: 100%">'
+        return gr.Markdown(how_it_works.page(say), visible=True), image
 
     @contextmanager
     def run(self, role: str, request: gr.Request | None, seconds: float = 0.0, cancelled: Callable[[], bool] = never) -> Iterator[Run]:
@@ -494,7 +503,7 @@ class Page:
     # Tabs: what is where.
 
     def full_context_tab(self) -> None:
-        gr.Markdown(t("Record or choose a file; the whole of it is decoded at once."))
+        sentence(t("Record or choose a file; the whole of it is decoded at once."))
         audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"), buttons=["download"])
         with gr.Accordion(t("Choices"), open=False):
             language = self.language(DETECT)
@@ -529,13 +538,13 @@ class Page:
         self.on_run(button, "full", run, [audio, language], outputs, cancel, examples, show_progress_on=text)
 
     def streaming_tab(self, mode: StreamingMode[Any], does: str) -> None:
-        gr.Markdown(t(does))
+        sentence(t(does))
         microphone, sent = self.microphone(mode.name)
         # A short piece in another language than the page expects is heard as nonsense, so it starts with the checkpoint's own.
         with gr.Accordion(t("Choices"), open=False):
             language = self.language("english" if self.settings.asr_checkpoint.endswith(".en") else DETECT)
         text = self.text(mode.name, "Transcription", lines=4)
-        cost = gr.Markdown(elem_id=f"cost-{mode.name}")
+        cost = sentence(elem_id=f"cost-{mode.name}")
         timer = gr.Timer(STREAM_EVERY, active=False)
         self.source("asr")
 
@@ -604,14 +613,14 @@ class Page:
         return f"{say(mode.cost(stream))} {say(full)}"
 
     def captions_tab(self) -> None:
-        gr.Markdown(t("Press record, talk, and read along for as long as you like. Lighter words may still change."))
+        sentence(t("Press record, talk, and read along for as long as you like. Lighter words may still change."))
         microphone, sent = self.microphone("captions")
         with gr.Accordion(t("Choices"), open=False):
             task = gr.Radio(TASK_CHOICES, value="transcribe", label=t("Task"))
             language = self.language(DETECT, "asr", "translation")
         live = gr.HTML(elem_id="live-captions", html_template=LIVE, container=True, js_on_load=POLITE)
         text = self.text("captions", "Captions", lines=4, max_lines=20, visible=False)
-        status = gr.Markdown(elem_id="status-captions")
+        status = sentence(elem_id="status-captions")
         files = self.subtitle_files("captions")
         timer, clock = gr.Timer(STREAM_EVERY, active=False), gr.Timer(CLOCK_SECONDS, active=False)
         self.source("asr")
@@ -677,7 +686,7 @@ class Page:
         return Captioned(Recording(self.settings.max_seconds), "transcribe", spoken(language))
 
     def translation_tab(self) -> None:
-        gr.Markdown(t("Record or choose a file in any of 99 languages; read it in English."))
+        sentence(t("Record or choose a file in any of 99 languages; read it in English."))
         audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"), buttons=["download"])
         with gr.Row():
             button = self.button_for(audio, "Translate")
@@ -697,14 +706,14 @@ class Page:
         self.on_run(button, "translation", run, [audio], [text], cancel, examples, show_progress_on=text)
 
     def synthesis_tab(self) -> None:
-        gr.Markdown(t("Type English text; hear it."))
+        sentence(t("Type English text; hear it."))
         text = gr.Textbox(label=t("Text"), lines=4, elem_id="text-synthesis", placeholder=t("The birch canoe slid on the smooth planks."))
         voice = self.voice()
         with gr.Row():
             button = gr.Button(t("Speak"), variant="primary")
             cancel = self.cancel_button("synthesis")
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id="player-synthesis")
-        status = gr.Markdown(elem_id="status-synthesis", min_height=50)
+        status = sentence(elem_id="status-synthesis", min_height=50)
         speech = gr.Audio(label=t("Speech"), interactive=False, buttons=["download"], elem_id="speech-synthesis")
         self.source("voice")
 
@@ -739,7 +748,7 @@ class Page:
         cancel.click(self.fall_silent("synthesis"), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_tab(self) -> None:
-        gr.Markdown(t("Speech in any of 99 languages is translated, then spoken: you hear it while it is made."))
+        sentence(t("Speech in any of 99 languages is translated, then spoken: you hear it while it is made."))
         # The language to speak, and how to come to it: shown where there is a voice for another one than English.
         self.target = gr.Dropdown([(str(t("English")), "en")], value="en", label=t("Into"), visible=False)
         what = "Another language than English by the course's shortcut: Whisper writes down as if it were spoken (quicker, often wrong)"
@@ -765,7 +774,7 @@ class Page:
             cancel = self.cancel_button(source, audio)
         examples = self.example_buttons(audio, foreign=True) if source == "upload" else None
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
-        status = gr.Markdown(elem_id=f"status-{source}", min_height=50)
+        status = sentence(elem_id=f"status-{source}", min_height=50)
         text = self.text(source, "Translation, with its times in the recording", lines=3, max_lines=15)
         transcript = gr.Textbox(label=t("What was said"), lines=3, max_lines=15, visible=False, elem_id=f"transcript-{source}")
         speech, segments = self.playable(source, "Translated speech")
@@ -817,7 +826,7 @@ class Page:
         with gr.Row():
             button = gr.Button(t("Translate and speak all"), variant="primary", interactive=False)
             cancel = self.cancel_button("files", files)
-        status = gr.Markdown(elem_id="status-files", min_height=50)
+        status = sentence(elem_id="status-files", min_height=50)
         results = gr.File(label=t("Files"), file_count="multiple", interactive=False, visible=False, elem_id="files-files")
 
         def given(paths: list[str] | None, request: gr.Request) -> gr.Button:
@@ -947,7 +956,7 @@ class Page:
         return dropdown
 
     def source(self, role: str) -> None:
-        self.sources.append((role, gr.Markdown(t("Looking for the model."), elem_classes="source")))
+        self.sources.append((role, sentence(t("Looking for the model."), elem_classes=["source"])))
 
     def button_for(self, audio: gr.Audio, title: str) -> gr.Button:
         """A button that waits for the sound: between Stop and the end of its upload there would be nothing to work on."""

@@ -232,5 +232,5 @@ def speech_cues(cascade: stst.Cascade) -> list[Cue]:
 
 
 def listed(lines: Sequence[str]) -> str:
-    """Lines under each other, none of them markup."""
-    return "\n".join("- " + re.sub(r"([\\`*_{}\[\]<>()#+.!|~$-])", r"\\\1", line) for line in lines)
+    """Lines under each other."""
+    return "\n".join(f"• {line}" for line in lines)

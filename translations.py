@@ -13,7 +13,7 @@ import re
 
 CHINESE = {
     # The page.
-    "# Speech\nSpeak or choose a file: read it, read it in English, or hear it in English.": "# 语音\n说话或选择文件：读出文字，读英文译文，或听英文。",
+    "Speak or choose a file: read it, read it in English, or hear it in English.": "说话或选择文件：读出文字，读英文译文，或听英文。",
     "Speech recognition": "语音识别",
     "Full context": "完整上下文",
     "Streaming, accumulated": "流式：累积",
