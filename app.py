@@ -165,7 +165,8 @@ class Page:
         self.settings = settings
         self.visitors = Visitors(settings.max_visitors)
         self.cache = Path(get_upload_folder())  # where the page's files come and go
-        self.languages: list[tuple[Sequence[str], gr.Dropdown]] = []  # shown once one of these is known to be multilingual
+        self.languages: list[tuple[Sequence[str], gr.Dropdown | gr.Accordion]] = []  # shown once one of these is known to be multilingual
+        self.later: list[gr.Accordion | gr.Radio | gr.Checkbox | gr.File] = []  # on tabs behind others: shown once the page is up
         self.sources: list[tuple[str, gr.HTML]] = []  # with what they tell of: "asr", "translation" or "voice"
         self.voices: list[gr.Dropdown] = []
         self.examples: list[gr.Button] = []  # of the Hub's
@@ -197,10 +198,13 @@ class Page:
                 with gr.Tab(t("How it works")) as tab:
                     explanation, picture = gr.Markdown(elem_id="how-it-works", visible=False), gr.HTML()
             tab.select(self.explain, None, [explanation, picture], api_visibility="private")
-            sources, languages = [source for _, source in self.sources], [dropdown for _, dropdown in self.languages]
+            sources, languages = [source for _, source in self.sources], [choice for _, choice in self.languages]
             choices = [*languages, *self.voices, self.target, self.shortcut, *self.examples, *self.foreign_examples]
             outputs = [*sources, *choices]
             remembered = gr.JSON(visible=False)  # the voice that was chosen in this browser
+            # What is hidden, the browser does not load before there is something to click on.
+            show = f"() => Array({len(self.later)}).fill({{ visible: true, __type__: 'update' }})"
+            demo.load(None, None, self.later, js=show, **PRIVATE)
             demo.load(self.prepare, remembered, outputs, js="() => [window.session?.voice() ?? null]", **PRIVATE)
             for voice in self.voices:  # chosen on one tab, it is chosen on all
                 chosen = f"(voice) => {{ window.session?.choose(voice); return Array({len(self.voices)}).fill(voice); }}"
@@ -505,8 +509,7 @@ class Page:
     def full_context_tab(self) -> None:
         sentence(t("Record or choose a file; the whole of it is decoded at once."))
         audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"), buttons=["download"])
-        with gr.Accordion(t("Choices"), open=False):
-            language = self.language(DETECT)
+        language = self.language_by_itself(DETECT)
         with gr.Row():
             button = self.button_for(audio, "Transcribe")
             self.video_button(audio)
@@ -541,8 +544,7 @@ class Page:
         sentence(t(does))
         microphone, sent = self.microphone(mode.name)
         # A short piece in another language than the page expects is heard as nonsense, so it starts with the checkpoint's own.
-        with gr.Accordion(t("Choices"), open=False):
-            language = self.language("english" if self.settings.asr_checkpoint.endswith(".en") else DETECT)
+        language = self.language_by_itself("english" if self.settings.asr_checkpoint.endswith(".en") else DETECT)
         text = self.text(mode.name, "Transcription", lines=4)
         cost = sentence(elem_id=f"cost-{mode.name}")
         timer = gr.Timer(STREAM_EVERY, active=False)
@@ -615,9 +617,10 @@ class Page:
     def captions_tab(self) -> None:
         sentence(t("Press record, talk, and read along for as long as you like. Lighter words may still change."))
         microphone, sent = self.microphone("captions")
-        with gr.Accordion(t("Choices"), open=False):
-            task = gr.Radio(TASK_CHOICES, value="transcribe", label=t("Task"))
+        with gr.Accordion(t("Choices"), open=False, visible=False) as choices:
+            task = gr.Radio(TASK_CHOICES, value="transcribe", label=t("Task"), visible=False)
             language = self.language(DETECT, "asr", "translation")
+        self.later += [choices, task]
         live = gr.HTML(elem_id="live-captions", html_template=LIVE, container=True, js_on_load=POLITE)
         text = self.text("captions", "Captions", lines=4, max_lines=20, visible=False)
         status = sentence(elem_id="status-captions")
@@ -765,8 +768,9 @@ class Page:
 
     def speech_to_speech_from(self, source: Literal["microphone", "upload"], how: list[Any]) -> None:
         audio = gr.Audio(sources=[source], type="filepath", label=t("Speech"), buttons=["download"])
-        with gr.Accordion(t("Choices"), open=False):
-            with_transcript = gr.Checkbox(label=t("Also write down what was said (takes about twice as long)"))
+        with gr.Accordion(t("Choices"), open=False, visible=False) as choices:
+            with_transcript = gr.Checkbox(label=t("Also write down what was said (takes about twice as long)"), visible=False)
+        self.later += [choices, with_transcript]
         with gr.Row():
             button = self.button_for(audio, "Translate and speak")
             if source == "upload":
@@ -793,7 +797,7 @@ class Page:
             visitor = self.visitor(request)
             hidden, playing, cascade, ended = gr.update(visible=False, value=None), Playing(), None, ""
             with visitor.cancellable(source) as run:
-                yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, "", hidden]
+                yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, hidden, hidden]
                 try:
                     for cascade in self.cascade(audio, voice, target, shortcut, request, progress, run.is_set, with_transcript):
                         if not visitor.is_current(source, run):
@@ -822,7 +826,8 @@ class Page:
         cancel.click(self.fall_silent(source), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_of_files(self, how: list[Any]) -> None:
-        files = gr.File(label=t("Sound or video files"), file_count="multiple", file_types=["audio", "video"], height=140)
+        files = gr.File(label=t("Sound or video files"), file_count="multiple", file_types=["audio", "video"], height=140, visible=False)
+        self.later.append(files)
         with gr.Row():
             button = gr.Button(t("Translate and speak all"), variant="primary", interactive=False)
             cancel = self.cancel_button("files", files)
@@ -934,7 +939,7 @@ class Page:
     def playable(self, name: str, label: str) -> tuple[gr.Audio, gr.HTML]:
         """Sound with its words on it, and under it each piece of what is said, to be played from there."""
         sound = gr.Audio(label=t(label), interactive=False, visible=False, buttons=["download"], elem_id=f"speech-{name}")
-        return sound, gr.HTML(js_on_load=SEGMENTS, elem_id=f"segments-{name}")
+        return sound, gr.HTML(js_on_load=SEGMENTS, elem_id=f"segments-{name}", visible=False)
 
     def subtitle_files(self, name: str) -> list[gr.DownloadButton]:
         """What `_offered` shows."""
@@ -949,6 +954,12 @@ class Page:
         dropdown = gr.Dropdown(LANGUAGE_CHOICES, value=value, label=t("Language spoken"), visible=False)
         self.languages.append((roles or ("asr",), dropdown))
         return dropdown
+
+    def language_by_itself(self, value: str) -> gr.Dropdown:
+        """Folded; where there is nothing to choose, there is nothing to unfold."""
+        with gr.Accordion(t("Choices"), open=False, visible=False) as choices:
+            self.languages.append((["asr"], choices))
+            return self.language(value)
 
     def voice(self) -> gr.Dropdown:
         dropdown = gr.Dropdown(VOICE_CHOICES, value=None, label=t("Voice"), visible=False)
@@ -1043,9 +1054,9 @@ def _saved(cascade: stst.Cascade, visitor: Visitor, parent: Path, name: str) -> 
 def _played(sound: str | None, cues: Sequence[Cue], name: str, seconds: float) -> list[Any]:
     """A sound with these words on it, and the same as segments, for what `playable` gave."""
     if not sound or not cues:  # engine "pipeline" times no words
-        return [gr.Audio(None, visible=False), ""]
+        return [gr.Audio(None, visible=False), gr.HTML("", visible=False)]
     subtitles = [{"text": text, "timestamp": [start, end]} for start, end, text in cues]
-    return [gr.Audio(sound, visible=True, subtitles=subtitles), segments_html(cues, f"speech-{name}", seconds)]
+    return [gr.Audio(sound, visible=True, subtitles=subtitles), gr.HTML(segments_html(cues, f"speech-{name}", seconds), visible=True)]
 
 
 def _offered(subtitles: Sequence[Path | None]) -> list[gr.DownloadButton]:
