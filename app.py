@@ -831,7 +831,7 @@ class Page:
         with gr.Row():
             button = gr.Button(t("Translate and speak all"), variant="primary", interactive=False)
             cancel = self.cancel_button("files", files)
-        status = sentence(elem_id="status-files", min_height=50)
+        status = gr.HTML(elem_id="status-files", elem_classes="sentence", js_on_load=None, min_height=50)
         results = gr.File(label=t("Files"), file_count="multiple", interactive=False, visible=False, elem_id="files-files")
 
         def given(paths: list[str] | None, request: gr.Request) -> gr.Button:

@@ -232,5 +232,5 @@ def speech_cues(cascade: stst.Cascade) -> list[Cue]:
 
 
 def listed(lines: Sequence[str]) -> str:
-    """Lines under each other."""
-    return "\n".join(f"• {line}" for line in lines)
+    """Lines under each other, none of them markup."""
+    return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"

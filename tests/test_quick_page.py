@@ -13,8 +13,9 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.testclient import TestClient
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
+import app
 from quick_page import QuickPage
 from tests.test_browser import CHROMIUM, FLAGS
 
@@ -30,16 +31,16 @@ def asked() -> Counter[str]:
 
 @pytest.fixture
 def client(asked: Counter[str]) -> Iterator[TestClient]:
-    app = FastAPI()
+    behind = FastAPI()
 
-    @app.get("/assets/{name}")
+    @behind.get("/assets/{name}")
     def asset(name: str, request: Request) -> Response:
         asked[name] += 1
         file = ASSETS / name
         return FileResponse(file) if file.exists() else Response(status_code=404)
 
-    app.add_middleware(QuickPage)
-    with TestClient(app) as client:
+    behind.add_middleware(QuickPage)
+    with TestClient(behind) as client:
         yield client
 
 
@@ -108,3 +109,22 @@ window.Proxy = new Proxy(Proxy, { construct: (proxy, [target, handler]) => {
         browser.close()
     assert watched["others"] > 100, "Svelte watches by proxies"
     assert watched["events"] == 0
+
+
+def test_a_sentence_is_shown_as_it_is() -> None:
+    """No markup, and nothing for either of the template languages of Gradio's HTML."""
+    nasty = "<b>x</b> &amp; ${window.ran = 1} {{value}} ` \\ <img src=x onerror='window.ran = 1'> 5 < 6 & 7"
+    with gr.Blocks() as demo:
+        app.sentence(nasty, elem_id="nasty")
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+            page = browser.new_page()
+            page.goto(url)
+            expect(page.locator("#nasty p")).to_have_text(nasty)
+            assert page.locator("#nasty :is(b, img)").count() == 0
+            assert page.evaluate("window.ran") is None
+            browser.close()
+    finally:
+        demo.close()
