@@ -87,6 +87,7 @@ SENTENCE = "<p style='white-space: pre-line'>${value.replaceAll('&', '&amp;').re
 SAID_BY_SCRIPTS = ("Finishing", "Pause", "Play", "Played {} of {}", "Playing {} of {}")
 SILENCE = {"run": "", "rate": 0, "pieces": []}  # what the player is given to be quiet
 CANCELLED = "Cancelled. What is done is put together."
+LATER_SECONDS = 1.0  # from a page's start until what is on tabs behind others is loaded
 CLOCK_SECONDS = 2.0  # between two looks at how far the captions are
 SWEEP_SECONDS = 300.0  # between two looks at what lies around
 QUEUE_SECONDS = 0.01  # between two looks for an event; Gradio's thousand a second take a sixteenth of a core while nothing happens
@@ -203,7 +204,8 @@ class Page:
             outputs = [*sources, *choices]
             remembered = gr.JSON(visible=False)  # the voice that was chosen in this browser
             # What is hidden, the browser does not load before there is something to click on.
-            show = f"() => Array({len(self.later)}).fill({{ visible: true, __type__: 'update' }})"
+            shown = f"Array({len(self.later)}).fill({{ visible: true, __type__: 'update' }})"
+            show = f"() => new Promise((tell) => setTimeout(() => tell({shown}), {1000 * LATER_SECONDS:g}))"
             demo.load(None, None, self.later, js=show, **PRIVATE)
             demo.load(self.prepare, remembered, outputs, js="() => [window.session?.voice() ?? null]", **PRIVATE)
             for voice in self.voices:  # chosen on one tab, it is chosen on all
