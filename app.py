@@ -82,7 +82,7 @@ RECORDER = r"import\(`\./(module-[\w-]+\.js)`\)"  # in the script of Gradio's mi
 PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
 SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden></button> <span></span>'
-# What is told is never markup. Gradio's Markdown would bring a parser and a highlighter of code, a tenth of the page's time.
+# What is told is never markup. Gradio's Markdown would bring a parser and a highlighter of code with it.
 SENTENCE = "<p style='white-space: pre-line'>${value.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</p>"
 SAID_BY_SCRIPTS = ("Finishing", "Pause", "Play", "Played {} of {}", "Playing {} of {}")
 SILENCE = {"run": "", "rate": 0, "pieces": []}  # what the player is given to be quiet
