@@ -44,7 +44,7 @@ class NoSpeechError(AudioError):
     """The audio is fine, but nobody speaks in it."""
 
     def __init__(self) -> None:
-        super().__init__("No speech was heard. Check that the right microphone is chosen and not muted, then speak again.")
+        super().__init__("No speech was heard. If you recorded it, check that the right microphone is chosen and not muted, then speak again.")
 
 
 def load_audio(audio: Audio | None, max_seconds: float = MAX_SECONDS) -> np.ndarray:
@@ -105,7 +105,7 @@ def check_waveform(waveform: np.ndarray) -> None:
     if not np.isfinite(waveform).all():
         raise AudioError("The file holds samples that are not numbers, so it is damaged. Export it again, for example as 16-bit wav.")
     if np.abs(waveform).max() < SILENCE_PEAK:
-        raise AudioError("The recording is silent. Check that the right microphone is chosen and not muted.")
+        raise AudioError("There is only silence. If you recorded it, check that the right microphone is chosen and not muted.")
 
 
 def pcm_to_float(pcm: np.ndarray) -> np.ndarray:

@@ -180,8 +180,8 @@ CHINESE = {
     "The server's disk is full. What you recorded or chose is still here: try again in a few minutes.": "服务器磁盘已满。您录制或选择的内容仍在：请过几分钟再试。",
     "The server's disk is full, so there are no files to download.": "服务器磁盘已满，因此没有可下载的文件。",
     "Something went wrong on the server. What you recorded or chose is still here: try again.": "服务器出错了。您录制或选择的内容仍在：请重试。",
-    "No speech was heard. Check that the right microphone is chosen and not muted, then speak again.": (
-        "没有听到说话声。请确认选对了麦克风且未静音，然后再说一次。"
+    "No speech was heard. If you recorded it, check that the right microphone is chosen and not muted, then speak again.": (
+        "没有听到说话声。如果是您录的音，请确认选对了麦克风且未静音，然后再说一次。"
     ),
     "This is longer than {}, the most that is accepted here. Cut it and try again.": "内容超过{}，这是这里接受的最大长度。请剪短后重试。",
     "{} minutes": " {} 分钟",
@@ -191,7 +191,7 @@ CHINESE = {
     "The file holds samples that are not numbers, so it is damaged. Export it again, for example as 16-bit wav.": (
         "文件中有不是数字的采样，已损坏。请重新导出，例如导出为 16 位 wav。"
     ),
-    "The recording is silent. Check that the right microphone is chosen and not muted.": "录音没有声音。请确认选对了麦克风且未静音。",
+    "There is only silence. If you recorded it, check that the right microphone is chosen and not muted.": "没有任何声音。如果是您录的音，请确认选对了麦克风且未静音。",
     "This is not audio: an array of {} with shape {}. It takes (samples,) or (samples, channels).": (
         "这不是音频：类型 {}、形状 {} 的数组。应为 (samples,) 或 (samples, channels)。"
     ),

@@ -161,7 +161,7 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
         "one byte": (tmp_path / "byte.wav", "byte.wav is not sound that can be read"),
         "header only": (write(tmp_path / "header.wav", np.zeros(0, np.float32), 16000, "PCM_16"), "The recording is empty. Record again"),
         "empty array": ((16000, np.zeros(0, np.int16)), "empty"),
-        "silent": ((16000, np.zeros(16000, np.int16)), "The recording is silent. Check"),
+        "silent": ((16000, np.zeros(16000, np.int16)), "There is only silence. If you recorded it, check"),
         "too short": ((16000, np.full(100, 9000, np.int16)), "too short"),
         "too long": ((16000, np.full(16000 * 5, 9000, np.int16)), "longer than 4 seconds"),
         "not numbers": (
