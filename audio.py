@@ -44,7 +44,9 @@ class NoSpeechError(AudioError):
     """The audio is fine, but nobody speaks in it."""
 
     def __init__(self) -> None:
-        super().__init__("No speech was heard. If you recorded it, check that the right microphone is chosen and not muted, then speak again.")
+        super().__init__(
+            "No speech was heard. If you recorded it, check that the right microphone is chosen and not muted, then speak again."
+        )
 
 
 def load_audio(audio: Audio | None, max_seconds: float = MAX_SECONDS) -> np.ndarray:
