@@ -107,6 +107,7 @@ EXAMPLE_WIDTH = 90  # pixels at least; three fit beside each other on a phone
 CSS = """
 #how-it-works :is(td, th) { word-break: normal; overflow-wrap: normal; }  /* Gradio breaks words, even short ones */
 #how-it-works table { display: block; overflow-x: auto; }  /* wider than a phone */
+@media (max-width: 640px) { #how-it-works :is(td, th) { padding: 4px; font-size: var(--text-sm); } }
 .block.sentence .html-container { padding: 0; }
 .dark { --color-accent: var(--primary-500); }  /* the theme has one accent for both, and on black the darker one is too dark */
 """
