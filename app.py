@@ -517,7 +517,7 @@ class Page:
             button = self.button_for(audio, "Transcribe")
             self.video_button(audio)
             cancel = self.cancel_button("full", audio)
-        examples = self.example_buttons(audio)
+        examples = self.example_buttons("full", audio)
         text = self.text("full", "Transcription", lines=4)
         recording, segments = self.playable("full", "Recording with subtitles")
         files = self.subtitle_files("full")
@@ -698,7 +698,7 @@ class Page:
             button = self.button_for(audio, "Translate")
             self.video_button(audio)
             cancel = self.cancel_button("translation", audio)
-        examples = self.example_buttons(audio, foreign=True)
+        examples = self.example_buttons("translation", audio, foreign=True)
         text = self.text("translation", "English", lines=4)
         self.source("translation")
 
@@ -779,7 +779,7 @@ class Page:
             if source == "upload":
                 self.video_button(audio)
             cancel = self.cancel_button(source, audio)
-        examples = self.example_buttons(audio, foreign=True) if source == "upload" else None
+        examples = self.example_buttons(source, audio, foreign=True) if source == "upload" else None
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
         status = sentence(elem_id=f"status-{source}", min_height=50)
         text = self.text(source, "Translation, with its times in the recording", lines=3, max_lines=15)
@@ -993,29 +993,30 @@ class Page:
 
         button.upload(plainly(sound_of), button, audio, api_visibility="private")
 
-    def example_buttons(self, audio: gr.Audio, *, foreign: bool = False) -> Examples:
+    def example_buttons(self, name: str, audio: gr.Audio, *, foreign: bool = False) -> Examples:
         """Sound to begin with, for whoever has none.
 
         Args:
             foreign: no English; for a translation. Otherwise other languages are shown once the checkpoint is known to know them.
         """
         how: dict[str, Any] = {"size": "sm", "min_width": EXAMPLE_WIDTH}
+        # Each is known again by its `elem_id`: to show or hide one, Gradio makes another for the session, with another `_id`.
         with gr.Row():
-            english = gr.Button(t("Example in English"), visible=not foreign, **how)
-            others = [gr.Button(t(title), visible=foreign, **how) for title in EXAMPLES]
-            of_the_hub = gr.Button(t("First example: VoxPopuli, Italian"), visible=False, **how)
+            english = gr.Button(t("Example in English"), visible=not foreign, elem_id=f"english-{name}", **how)
+            others = [gr.Button(t(title), visible=foreign, elem_id=f"{file.stem}-{name}", **how) for title, file in EXAMPLES.items()]
+            of_the_hub = gr.Button(t("First example: VoxPopuli, Italian"), visible=False, elem_id=f"voxpopuli-{name}", **how)
         if foreign:
             self.examples.append(of_the_hub)
         else:
             self.foreign_examples += others
-        files = {button._id: file for button, file in zip(others, EXAMPLES.values(), strict=True)}
+        files = {f"{file.stem}-{name}": file for file in EXAMPLES.values()}
 
         def sound(button: gr.Button, request: gr.Request, progress: gr.Progress) -> str | None:
-            if button._id in files:
-                return str(shutil.copy(files[button._id], self.visitor(request).new_folder(self.cache)))
-            if button._id == of_the_hub._id:
+            if button.elem_id in files:
+                return str(shutil.copy(files[button.elem_id], self.visitor(request).new_folder(self.cache)))
+            if button.elem_id == of_the_hub.elem_id:
                 return self.sound_file("example", stst.first_example(), request)
-            if button._id == english._id:
+            if button.elem_id == english.elem_id:
                 self.load_voice(tts.default_voice(self.settings), progress)
                 return self.sound_file("example", tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings), request)
             return None

@@ -164,6 +164,20 @@ def test_an_example_is_translated_on_the_first_click(browse: Browse) -> None:
         assert word_error_rate("1 2 3 4 5 6 7 8 9 10", shown_text(page, "translation")) <= 0.2
 
 
+def test_each_example_is_heard_in_place_of_the_one_before(browse: Browse) -> None:
+    with browse(BONJOUR) as page:
+        text = page.locator("#text-full textarea")
+        for language, said in (
+            ("Italian", r"(1|uno)\W+(2|due)"),
+            ("English", "quick brown fox"),
+            ("French", "bonjour"),
+            ("Italian", r"(1|uno)\W+(2|due)"),
+        ):
+            press(page, f"Example in {language}")
+            expect(text).to_have_value(re.compile(said, re.IGNORECASE), timeout=60_000)
+            expect(page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")).to_have_count(0, timeout=30_000)
+
+
 @pytest.mark.slow
 def test_translation_from_the_microphone(browse: Browse) -> None:
     with browse(COUNTING) as page:
