@@ -109,6 +109,7 @@ CSS = """
 #how-it-works table { display: block; overflow-x: auto; }  /* wider than a phone */
 @media (max-width: 640px) { #how-it-works :is(td, th) { padding: 4px; font-size: var(--text-sm); } }
 .block.sentence .html-container { padding: 0; }
+.block.progress:has(.pending, .generating) { min-height: 80px; }  /* of Gradio's bar, beside which texts can be read */
 .dark { --color-accent: var(--primary-500); }  /* the theme has one accent for both, and on black the darker one is too dark */
 """
 # Gradio's own colours have too little contrast for many: 1.9 for what is grey, 2.8 for what is orange, where 4.5 is enough.
@@ -512,12 +513,13 @@ class Page:
     def full_context_tab(self) -> None:
         sentence(t("Record or choose a file; the whole of it is decoded at once."))
         audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"), buttons=["download"])
-        language = self.language_by_itself(DETECT)
         with gr.Row():
             button = self.button_for(audio, "Transcribe")
             self.video_button(audio)
             cancel = self.cancel_button("full", audio)
         examples = self.example_buttons("full", audio)
+        language = self.language_by_itself(DETECT)
+        progress_bar = sentence(elem_classes=["progress"])
         text = self.text("full", "Transcription", lines=4)
         recording, segments = self.playable("full", "Recording with subtitles")
         files = self.subtitle_files("full")
@@ -541,7 +543,7 @@ class Page:
                 yield [decoded.text, *_played(audio, cues, "full", decoded.end), *_offered(written if cues else ())]
 
         outputs = [text, recording, segments, *files]
-        self.on_run(button, "full", run, [audio, language], outputs, cancel, examples, show_progress_on=text)
+        self.on_run(button, "full", run, [audio, language], outputs, cancel, examples, show_progress_on=progress_bar)
 
     def streaming_tab(self, mode: StreamingMode[Any], does: str) -> None:
         sentence(t(does))
@@ -699,6 +701,7 @@ class Page:
             self.video_button(audio)
             cancel = self.cancel_button("translation", audio)
         examples = self.example_buttons("translation", audio, foreign=True)
+        progress_bar = sentence(elem_classes=["progress"])
         text = self.text("translation", "English", lines=4)
         self.source("translation")
 
@@ -709,7 +712,7 @@ class Page:
                     if visitor.is_current("translation", run):
                         yield [decoded.text]
 
-        self.on_run(button, "translation", run, [audio], [text], cancel, examples, show_progress_on=text)
+        self.on_run(button, "translation", run, [audio], [text], cancel, examples, show_progress_on=progress_bar)
 
     def synthesis_tab(self) -> None:
         sentence(t("Type English text; hear it."))
@@ -719,7 +722,7 @@ class Page:
             button = gr.Button(t("Speak"), variant="primary")
             cancel = self.cancel_button("synthesis")
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id="player-synthesis")
-        status = sentence(elem_id="status-synthesis", min_height=50)
+        progress_bar, status = sentence(elem_classes=["progress"]), sentence(elem_id="status-synthesis")
         speech = gr.Audio(label=t("Speech"), interactive=False, buttons=["download"], elem_id="speech-synthesis")
         self.source("voice")
 
@@ -750,7 +753,7 @@ class Page:
                 except OSError:
                     yield [playing.value, f"{told} {say(NO_FILES)}", gr.skip()]
 
-        self.on_run(button, "synthesis", run, [text, voice], [player, status, speech], cancel, show_progress_on=status)
+        self.on_run(button, "synthesis", run, [text, voice], [player, status, speech], cancel, show_progress_on=progress_bar)
         cancel.click(self.fall_silent("synthesis"), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_tab(self) -> None:
@@ -781,7 +784,7 @@ class Page:
             cancel = self.cancel_button(source, audio)
         examples = self.example_buttons(source, audio, foreign=True) if source == "upload" else None
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
-        status = sentence(elem_id=f"status-{source}", min_height=50)
+        progress_bar, status = sentence(elem_classes=["progress"]), sentence(elem_id=f"status-{source}")
         text = self.text(source, "Translation, with its times in the recording", lines=3, max_lines=15)
         transcript = gr.Textbox(label=t("What was said"), lines=3, max_lines=15, visible=False, elem_id=f"transcript-{source}")
         speech, segments = self.playable(source, "Translated speech")
@@ -825,7 +828,7 @@ class Page:
                 yield [playing.value, f"{ended} {report(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files]
 
         given = [audio, *how, with_transcript]
-        self.on_run(button, source, run, given, outputs, cancel, examples, show_progress_on=status)
+        self.on_run(button, source, run, given, outputs, cancel, examples, show_progress_on=progress_bar)
         cancel.click(self.fall_silent(source), None, [player, status], queue=False, **PRIVATE)
 
     def speech_to_speech_of_files(self, how: list[Any]) -> None:
@@ -834,7 +837,8 @@ class Page:
         with gr.Row():
             button = gr.Button(t("Translate and speak all"), variant="primary", interactive=False)
             cancel = self.cancel_button("files", files)
-        status = gr.HTML(elem_id="status-files", elem_classes="sentence", js_on_load=None, min_height=50)
+        progress_bar = sentence(elem_classes=["progress"])
+        status = gr.HTML(elem_id="status-files", elem_classes="sentence", js_on_load=None)
         results = gr.File(label=t("Files"), file_count="multiple", interactive=False, visible=False, elem_id="files-files")
 
         def given(paths: list[str] | None, request: gr.Request) -> gr.Button:
@@ -874,7 +878,7 @@ class Page:
                     yield [listed(lines), gr.update(visible=bool(written), value=written)]
                 yield [listed(lines), gr.skip()]
 
-        self.on_run(button, "files", run, [files, *how], [status, results], cancel, show_progress_on=status)
+        self.on_run(button, "files", run, [files, *how], [status, results], cancel, show_progress_on=progress_bar)
 
     # Parts that several tabs have.
 
