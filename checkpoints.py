@@ -790,7 +790,7 @@ def load_mms_voice(language: str, settings: Settings, report: Report | None = No
         source = find_mms_voices(settings).get(language)
         if source is None:
             raise CheckpointError(
-                f"No voice speaks {language_name(language)} here: none of {settings.mms_voices} is on this disk or to be had. "
+                f"No voice speaks {language_name(language)} here: none of {settings.mms_voices.format('*')} is on this disk or to be had. "
                 "Choose another language, or English."
             )
         folder = _folder(source, MODEL_FILES, report)
