@@ -5,6 +5,8 @@ Knows: which of Gradio's answers are always the same. Does not know: what is on 
 
 from __future__ import annotations
 
+import posixpath
+
 from gradio.brotli_middleware import BrotliMiddleware
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,7 +45,8 @@ class QuickPage(BrotliMiddleware):
                 answer.append(message)
 
             await super().__call__(scope, receive, keep)
-            if answer[0]["status"] == 200:  # all of a file that there is
+            # All of a file that there is, under its one name: there is no end to those with ".." in them.
+            if answer[0]["status"] == 200 and posixpath.normpath(scope["path"]) == scope["path"]:
                 answer[0]["headers"].append(FOR_A_YEAR)
                 self.kept[key] = answer
         start, *body = answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -33,10 +34,10 @@ def asked() -> Counter[str]:
 def client(asked: Counter[str]) -> Iterator[TestClient]:
     behind = FastAPI()
 
-    @behind.get("/assets/{name}")
+    @behind.get("/assets/{name:path}")
     def asset(name: str, request: Request) -> Response:
         asked[name] += 1
-        file = ASSETS / name
+        file = ASSETS / posixpath.normpath(name).lstrip("/")
         return FileResponse(file) if file.exists() else Response(status_code=404)
 
     behind.add_middleware(QuickPage)
@@ -67,6 +68,14 @@ def test_what_is_not_there_is_not_kept(client: TestClient, asked: Counter[str]) 
         assert answer.status_code == 404
         assert "cache-control" not in answer.headers
     assert asked["none.js"] == 2
+
+
+def test_what_has_no_end_of_names_is_kept_under_one(client: TestClient, asked: Counter[str]) -> None:
+    for other in (f"a/%2e%2e/{LARGEST.name}", f"%2e/{LARGEST.name}", f"/{LARGEST.name}"):
+        for _ in range(2):
+            assert client.get(f"/assets/{other}").content == LARGEST.read_bytes()
+    assert set(asked.values()) == {2}
+    assert len(asked) == 3
 
 
 def test_part_of_a_file_is_not_kept_for_the_whole(client: TestClient) -> None:
