@@ -82,7 +82,6 @@ RECORDER = r"import\(`\./(module-[\w-]+\.js)`\)"  # in the script of Gradio's mi
 PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
 SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden></button> <span></span>'
-# What is told is never markup. Gradio's Markdown would bring a parser and a highlighter of code with it.
 SENTENCE = "<p style='white-space: pre-line'>${value.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</p>"
 SAID_BY_SCRIPTS = ("Finishing", "Pause", "Play", "Played {} of {}", "Playing {} of {}")
 SILENCE = {"run": "", "rate": 0, "pieces": []}  # what the player is given to be quiet
@@ -109,7 +108,7 @@ CSS = """
 #how-it-works table { display: block; overflow-x: auto; }  /* wider than a phone */
 @media (max-width: 640px) { #how-it-works :is(td, th) { padding: 4px; font-size: var(--text-sm); } }
 .block.sentence .html-container { padding: 0; }
-.block.progress:has(.pending, .generating) { min-height: 80px; }  /* of Gradio's bar, beside which texts can be read */
+.block.progress:has(.pending, .generating) { min-height: 80px; }  /* as tall as Gradio's bar, for a whole run */
 .dark { --color-accent: var(--primary-500); }  /* the theme has one accent for both, and on black the darker one is too dark */
 """
 # Gradio's own colours have too little contrast for many: 1.9 for what is grey, 2.8 for what is orange, where 4.5 is enough.
@@ -155,7 +154,13 @@ def never() -> bool:
 
 
 def sentence(value: Any = "", elem_classes: Sequence[str] = (), **how: Any) -> gr.HTML:
+    """Text that is never markup. Gradio's Markdown would bring a parser and a highlighter of code with it."""
     return gr.HTML(value, html_template=SENTENCE, js_on_load=None, elem_classes=["sentence", *elem_classes], **how)
+
+
+def place_for_progress() -> gr.HTML:
+    """Where Gradio shows its bar: on a component with text it would hide the text."""
+    return sentence(elem_classes=["progress"])
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -519,7 +524,7 @@ class Page:
             cancel = self.cancel_button("full", audio)
         examples = self.example_buttons("full", audio)
         language = self.language_by_itself(DETECT)
-        progress_bar = sentence(elem_classes=["progress"])
+        progress_bar = place_for_progress()
         text = self.text("full", "Transcription", lines=4)
         recording, segments = self.playable("full", "Recording with subtitles")
         files = self.subtitle_files("full")
@@ -701,7 +706,7 @@ class Page:
             self.video_button(audio)
             cancel = self.cancel_button("translation", audio)
         examples = self.example_buttons("translation", audio, foreign=True)
-        progress_bar = sentence(elem_classes=["progress"])
+        progress_bar = place_for_progress()
         text = self.text("translation", "English", lines=4)
         self.source("translation")
 
@@ -722,7 +727,7 @@ class Page:
             button = gr.Button(t("Speak"), variant="primary")
             cancel = self.cancel_button("synthesis")
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id="player-synthesis")
-        progress_bar, status = sentence(elem_classes=["progress"]), sentence(elem_id="status-synthesis")
+        progress_bar, status = place_for_progress(), sentence(elem_id="status-synthesis")
         speech = gr.Audio(label=t("Speech"), interactive=False, buttons=["download"], elem_id="speech-synthesis")
         self.source("voice")
 
@@ -784,7 +789,7 @@ class Page:
             cancel = self.cancel_button(source, audio)
         examples = self.example_buttons(source, audio, foreign=True) if source == "upload" else None
         player = gr.HTML(html_template=PLAYER_HTML, js_on_load=PLAYER, elem_id=f"player-{source}")
-        progress_bar, status = sentence(elem_classes=["progress"]), sentence(elem_id=f"status-{source}")
+        progress_bar, status = place_for_progress(), sentence(elem_id=f"status-{source}")
         text = self.text(source, "Translation, with its times in the recording", lines=3, max_lines=15)
         transcript = gr.Textbox(label=t("What was said"), lines=3, max_lines=15, visible=False, elem_id=f"transcript-{source}")
         speech, segments = self.playable(source, "Translated speech")
@@ -837,7 +842,7 @@ class Page:
         with gr.Row():
             button = gr.Button(t("Translate and speak all"), variant="primary", interactive=False)
             cancel = self.cancel_button("files", files)
-        progress_bar = sentence(elem_classes=["progress"])
+        progress_bar = place_for_progress()
         status = gr.HTML(elem_id="status-files", elem_classes="sentence", js_on_load=None)
         results = gr.File(label=t("Files"), file_count="multiple", interactive=False, visible=False, elem_id="files-files")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import gradio as gr
 import httpx
 import pytest
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse
 from fastapi.testclient import TestClient
 from playwright.sync_api import expect, sync_playwright
@@ -35,7 +35,7 @@ def client(asked: Counter[str]) -> Iterator[TestClient]:
     behind = FastAPI()
 
     @behind.get("/assets/{name:path}")
-    def asset(name: str, request: Request) -> Response:
+    def asset(name: str) -> Response:
         asked[name] += 1
         file = ASSETS / posixpath.normpath(name).lstrip("/")
         return FileResponse(file) if file.exists() else Response(status_code=404)
@@ -86,7 +86,7 @@ def test_part_of_a_file_is_not_kept_for_the_whole(client: TestClient) -> None:
 
 
 def test_the_page_and_its_scripts_come_compressed(app_url: str) -> None:
-    """By Gradio's own compressor, which none of its others may come before."""
+    """By Gradio's compressor; a slower one of ours once came before it."""
     accepted = {"Accept-Encoding": "br, gzip"}
     page = httpx.get(app_url, headers=accepted)
     script = re.search(r"assets/index-[\w-]+\.js", page.text)
