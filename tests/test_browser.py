@@ -262,6 +262,17 @@ def upload(page: Page, clip: Path) -> None:
     page.locator("input[type=file][accept*='audio/aac']").last.set_input_files(clip)
 
 
+def test_words_can_be_read_while_the_rest_is_decoded(browse: Browse, long_clip: Path) -> None:
+    with browse(BONJOUR) as page:
+        page.get_by_role("button", name="Upload file").locator("visible=true").click()
+        page.locator("input[type=file]").first.set_input_files(long_clip)
+        press(page, "Transcribe")
+        shown_text(page, "full")
+        expect(page.locator(".progress .progress-bar-wrap:visible")).to_be_visible()
+        expect(page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")).to_be_visible()
+        expect(page.locator("#text-full :is(.translucent, .pending)")).to_have_count(0)
+
+
 def test_an_upload_is_heard_before_it_is_finished_and_without_a_gap(browse: Browse, long_clip: Path) -> None:
     with browse(BONJOUR) as page:
         upload(page, long_clip)
