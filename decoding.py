@@ -56,10 +56,10 @@ Task = Literal["transcribe", "translate"]
 POSITIONS_PER_SECOND = SAMPLING_RATE / N_SAMPLES_PER_POSITION  # 50.0; a timestamp token is one position, 20 ms
 
 # Silence that follows the audio in a window. Whisper never saw a window end in the middle of speech.
-PADDING_SECONDS = 0.75  # at least; on average half of a step of the encoder's more, which makes it a second
+PADDING_SECONDS = 0.75  # at least; on average half of a step of the encoder's more, which makes it a second or two
 # A clip of a second or two is padded to this; and to more where its language is to be detected, because heard in less, more
 # of them are taken for another.
-SHORTEST_SECONDS = 4.0
+SHORTEST_SECONDS = 3.84  # six steps of the encoder
 SHORTEST_TO_DETECT_SECONDS = 10.0
 LANGUAGE_PROBABILITY = 0.6  # a language less sure than this is asked for again, with all 30 s
 # Longer audio is cut where it is quietest between these, so that no word is cut and windows stay cheap: attention costs
