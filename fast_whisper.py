@@ -418,14 +418,24 @@ def encode(
         n_samples = min(n_samples, -(-shortest // step) * step)
     # On a CPU one after another: what one window needs stays in the cache, and four together take half as long again.
     at_once = 1 if fast_whisper.device.type == "cpu" else len(waveforms)
-    groups = [waveforms[start : start + at_once] for start in range(0, len(waveforms), at_once)]
-    keys, values = zip(*(_encode(fast_whisper, log_mel(fast_whisper, group, n_samples), check) for group in groups), strict=True)
-    seconds = tuple(len(waveform) / SAMPLING_RATE for waveform in waveforms)
-    return Heard(tuple(map(torch.cat, zip(*keys, strict=True))), tuple(map(torch.cat, zip(*values, strict=True))), seconds)
+    n, head = n_samples // N_SAMPLES_PER_POSITION, fast_whisper.cross_k.shape[1] // fast_whisper.n_heads
+
+    def empty(*shape: int) -> list[Tensor]:
+        shape = (len(waveforms), fast_whisper.n_heads, *shape)
+        return [torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device) for _ in fast_whisper.decoder_layers]
+
+    # Written where they stay: put together afterwards, several windows would be there twice.
+    keys, values = empty(head, n), empty(n, head)
+    for start in range(0, len(waveforms), at_once):
+        group = slice(start, start + at_once)
+        heard = _encode(fast_whisper, log_mel(fast_whisper, waveforms[group], n_samples), check)
+        for kept, of_group in zip((*keys, *values), heard, strict=True):
+            kept[group] = of_group
+    return Heard(tuple(keys), tuple(values), tuple(len(waveform) / SAMPLING_RATE for waveform in waveforms))
 
 
-def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -> tuple[list[Tensor], list[Tensor]]:
-    """(n_windows, n_mels, n_frames) -> keys and values by decoder layer, as `Heard` has them."""
+def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -> list[Tensor]:
+    """(n_windows, n_mels, n_frames) -> the keys of every decoder layer, then the values, as `Heard` has them but for the dtype."""
     # 1. The convolutions.
     x = mel.to(fast_whisper.encoder_dtype)
     for stride, (weight, bias) in enumerate(fast_whisper.convolutions, start=1):
@@ -441,10 +451,9 @@ def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -
         x.add_(layer.fc2(layer.fc1(layer.mlp_norm(x))))
     # 3. What every decoder layer will ask for, once.
     x = fast_whisper.encoder_norm(x.to(fast_whisper.encoder_dtype))
-    n_layers, dtype = len(fast_whisper.decoder_layers), fast_whisper.decoder_dtype
-    keys = (fast_whisper.cross_k @ x.transpose(1, 2)).to(dtype).unflatten(1, (n_layers, fast_whisper.n_heads, -1))
-    values = _heads(fast_whisper.cross_v(x).to(dtype), n_layers, fast_whisper.n_heads)
-    return list(keys.unbind(1)), values
+    n_layers = len(fast_whisper.decoder_layers)
+    keys = (fast_whisper.cross_k @ x.transpose(1, 2)).unflatten(1, (n_layers, fast_whisper.n_heads, -1))
+    return [*keys.unbind(1), *_heads(fast_whisper.cross_v(x), n_layers, fast_whisper.n_heads)]
 
 
 def _heads(x: Tensor, n_parts: int, n_heads: int) -> list[Tensor]:
