@@ -242,8 +242,7 @@ def _generate(
     generator = torch.Generator(fast_whisper.device).manual_seed(0)  # the same audio gives the same text
     # 1. The prompt, and the draft after it as if it were right (Leviathan et al. 2023, "speculative decoding").
     draft = options.draft if n_windows == 1 and temperature == 0 else ()
-    budget, decoder, states, no_speech = _read_prompt(fast_whisper, heard, prompt, budget, draft)
-    logits = fast_whisper.vocabulary(states)
+    budget, decoder, logits, no_speech = _read_prompt(fast_whisper, heard, prompt, budget, draft)
     tokens: list[list[int]] = [[] for _ in range(n_windows)]
     logprobs: list[list[float]] = [[] for _ in range(n_windows)]
     complete, endless, running = [False] * n_windows, [False] * n_windows, set(range(n_windows))
@@ -324,14 +323,14 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
         return made_up(tokens, places(tokens, asked), heard.seconds[0]) if loop_period(tokens) else (0, False)
 
     n_beams, forced = options.n_beams, prompt[len(prompt) - n_forced :]
-    budget, decoder, state, no_speech = _read_prompt(fast_whisper, heard, prompt, budget)
+    budget, decoder, logits, no_speech = _read_prompt(fast_whisper, heard, prompt, budget)
     beams: list[tuple[list[int], list[float]]] = [([], [])]  # tokens and how likely each is, best first
     ended: list[tuple[list[int], list[float], tuple[Tensor, ...]]] = []  # and what they asked
     for step in range(budget):
         options.check()
         # 1. How likely each next token is after each hypothesis.
-        logits = fast_whisper.vocabulary(state[:, -1])
-        likely, chosen = _allowed(fast_whisper, logits, forced, [tokens for tokens, _ in beams], options).log_softmax(-1).topk(n_beams + 1)
+        allowed = _allowed(fast_whisper, logits[:, -1], forced, [tokens for tokens, _ in beams], options)
+        likely, chosen = allowed.log_softmax(-1).topk(n_beams + 1)
         # 2. The best of all continuations go on. Those that end are set aside if they are among the best themselves.
         following = [
             (sum(logprobs) + logprob, row, token, logprob)
@@ -357,7 +356,7 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
         if step % LOOP_EVERY == 0 and loop(beams[0][0], decoder.asked(parents[0]))[0]:
             break
         decoder.branch(parents)
-        state = decoder(torch.tensor([[tokens[-1]] for tokens, _ in beams], device=fast_whisper.device))
+        logits = fast_whisper.vocabulary(decoder(torch.tensor([[tokens[-1]] for tokens, _ in beams], device=fast_whisper.device)))
     tokens, logprobs, asked = max(ended, key=by_token) if ended else (*beams[0], decoder.asked(parents[0]))
     n_made_up, is_over = loop(tokens, asked)
     endless = n_made_up > 0 and not is_over and is_endless(tokens)
@@ -373,15 +372,18 @@ def _read_prompt(
     """Every window's decoder after the prompt and as much of the draft as there is room for, in one pass.
 
     Returns:
-        (new tokens that there is room for, the decoder, its states from the prompt's last token on, how likely it is that nobody
+        (new tokens that there is room for, the decoder, the logits from the prompt's last token on, how likely it is that nobody
         speaks in each window, as the model says right after <|startoftranscript|>).
     """
     budget = max(1, min(budget, fast_whisper.n_positions - len(prompt)))
     decoder = Decoder.new(fast_whisper, heard, len(prompt) + budget)
     tokens = [*prompt, *draft[: budget - 1]]
     states = decoder(torch.tensor([tokens] * len(heard.keys[0]), device=fast_whisper.device))
-    at_start = fast_whisper.vocabulary(states[:, list(prompt).index(fast_whisper.tokens.start)]).float().softmax(-1)
-    return budget, decoder, states[:, len(prompt) - 1 :], at_start[:, fast_whisper.tokens.no_speech].tolist()
+    # In one product, which reads the whole vocabulary however many states there are.
+    at_start = list(prompt).index(fast_whisper.tokens.start)
+    logits = fast_whisper.vocabulary(states[:, [at_start, *range(len(prompt) - 1, len(tokens))]])
+    no_speech = logits[:, 0].float().softmax(-1)[:, fast_whisper.tokens.no_speech]
+    return budget, decoder, logits[:, 1:], no_speech.tolist()
 
 
 def _allowed(fast_whisper: FastWhisper, logits: Tensor, forced: Sequence[int], tokens: Sequence[Sequence[int]], options: Options) -> Tensor:

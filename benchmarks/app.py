@@ -10,30 +10,24 @@ endpoint twice.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import httpx
 from gradio_client import Client, handle_file
 from playwright.sync_api import sync_playwright
 
 from benchmarks.page import CHROMIUM
-from tests.measures import seconds_of_computing
+from tests.measures import megabytes_held, seconds_of_computing
 
 PORT = 7871
 ASKING_EVERY = 0.05  # seconds
 ROUNDS = 4
 IDLE_SECONDS = 10
 READING_SECONDS = 10
-
-
-def peak_megabytes(process: int) -> float:
-    """The most that a process ever had in memory, Linux."""
-    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def import_seconds(module: str) -> float:
@@ -48,6 +42,7 @@ def main(recording: str) -> None:
     print(f"import gradio {slow:.1f} s, import quick_gradio {quick:.1f} s: {quick / slow:.2f} of it")
     began = time.perf_counter()
     app = subprocess.Popen([sys.executable, "app.py", "--port", str(PORT)], stdout=subprocess.DEVNULL)
+    held_at_most = functools.partial(megabytes_held, app.pid, "VmHWM")
     try:
         while True:
             try:
@@ -55,7 +50,9 @@ def main(recording: str) -> None:
                 break
             except httpx.HTTPError:
                 time.sleep(ASKING_EVERY)
-        print(f"load {os.getloadavg()[0]:.1f}; first page after {time.perf_counter() - began:.1f} s, {peak_megabytes(app.pid):.0f} MB")
+        print(
+            f"load {os.getloadavg()[0]:.1f}; first page after {time.perf_counter() - began:.1f} s, {megabytes_held(app.pid, 'VmHWM'):.0f} MB"
+        )
         before = seconds_of_computing(app)
         time.sleep(IDLE_SECONDS)
         print(f"while nobody is there: {(seconds_of_computing(app) - before) / IDLE_SECONDS:.3f} s of computing per second")
@@ -82,7 +79,9 @@ def main(recording: str) -> None:
                 start = time.perf_counter()
                 client.predict(*arguments, api_name=name)
                 seconds.append(time.perf_counter() - start)
-            print(f"  {name:32} first {seconds[0]:5.1f} s, then {seconds[1]:5.1f} s, peak memory so far {peak_megabytes(app.pid):.0f} MB")
+            print(
+                f"  {name:32} first {seconds[0]:5.1f} s, then {seconds[1]:5.1f} s, peak memory so far {megabytes_held(app.pid, 'VmHWM'):.0f} MB"
+            )
     finally:
         app.terminate()
         app.wait()

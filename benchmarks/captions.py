@@ -29,6 +29,7 @@ from audio import SAMPLING_RATE, Recording, load_audio
 from benchmarks.whisper import Clip, clips
 from checkpoints import Settings, load_whisper
 from decoding import Word, decode
+from tests.measures import megabytes_held
 
 SETTINGS = Settings(asr_checkpoint="openai/whisper-base", device="cpu")
 CHUNK_SECONDS = 0.5  # what a page sends
@@ -94,7 +95,7 @@ def stream(waveform: np.ndarray, clock: Simulated | Real | None = None, language
         after = live.update(before, waveform[before.window_start : arrived], SETTINGS, final=final)
         clock.stop()
         streamed.updates.append((began, clock.now - began))
-        streamed.resident.append(_resident_megabytes())
+        streamed.resident.append(megabytes_held())
         streamed.commits += [(word, clock.now) for word in after.words[len(before.words) :]]
         streamed.captions = after
     return streamed
@@ -151,11 +152,6 @@ def hour(folder: Path, minutes: int = 20) -> None:
     print(f"MB at most by minute: {', '.join(f'{held:.0f}' for _, held in by_minute)}")
     (first, held_first), (last, held_last) = by_minute[0], by_minute[-1]
     print(f"last minute / first: {last / first:.2f} in computing, {held_last / held_first:.2f} in memory; load {os.getloadavg()[0]:.1f}")
-
-
-def _resident_megabytes() -> float:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
 def visitors(folder: Path, counts: tuple[int, ...] = (1, 2, 4, 6, 12)) -> None:

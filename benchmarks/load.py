@@ -26,6 +26,7 @@ from gradio_client import Client, handle_file
 
 from audio import SAMPLING_RATE, load_audio
 from tests.conftest import start_app
+from tests.measures import megabytes_held
 
 CHUNK_SECONDS = 1.0
 LOOKS = 7  # at what the server holds, that are told of a soak
@@ -98,7 +99,7 @@ def once(url: str, recording: str, chunks: list[str], counts: dict[str, int]) ->
 def held(app: subprocess.Popen[bytes], folder: Path) -> dict[str, float]:
     status = Path(f"/proc/{app.pid}/status").read_text(encoding="ascii").split()
     return {
-        "MB": int(status[status.index("VmRSS:") + 1]) / 1024,
+        "MB": megabytes_held(app.pid),
         "threads": int(status[status.index("Threads:") + 1]),
         "files": sum(path.is_file() for path in folder.rglob("*")),
     }

@@ -22,6 +22,7 @@ import stst
 from audio import SAMPLING_RATE
 from benchmarks.whisper import Clip, clips, pipeline
 from checkpoints import Settings
+from tests.measures import megabytes_held
 
 SETTINGS = Settings(device="cpu")
 LANGUAGES = ("it", "fr", "de", "es", "pt")
@@ -76,17 +77,11 @@ def chrf(found: list[Clip]) -> None:
         print(f"  {language:4} {len(picked):3} clips  " + "  ".join(f"{name} {score:.2f}" for name, score in scores.items()))
 
 
-def resident() -> float:
-    """MB of memory that this process holds."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def memory(found: list[Clip]) -> None:
     """Five minutes to their end, and what they hold on to."""
     held, seconds = [], 0.0
     for seconds, cascade in timed(italian(found, 300)):  # noqa: B007
-        held.append((cascade.heard_seconds, resident()))
+        held.append((cascade.heard_seconds, megabytes_held()))
     print(f"300 s in {seconds:.0f} s, {len(cascade.sentences)} sentences, load {os.getloadavg()[0]:.1f}")
     for minute in range(1, 6):
         print(f"  minute {minute}: at most {max(mb for heard, mb in held if 60 * (minute - 1) <= heard <= 60 * minute):.0f} MB")

@@ -1,6 +1,6 @@
 """Speed and error rates of the decoding path beside the tutorial's pipeline and faster-whisper int8, same weights, same clips.
 
-    python -m benchmarks.whisper short|long|translate|prefix|repeated|encoder CLIPS
+    python -m benchmarks.whisper short|long|translate|prefix|repeated|encoder|lengths CLIPS
 
 CLIPS is a folder with `manifest.jsonl`, one clip a line: file, lang, text, translation_en, duration_s, kind. Rivals take
 turns clip by clip, so that whatever else the machine does slows all of them, each in a process of its own: in one, a rival's
@@ -32,6 +32,7 @@ from audio import SAMPLING_RATE, load_audio
 from checkpoints import EMBEDDED_WHISPER_FILES, Settings, Whisper, _read_package_file, load_embedded_voice, load_whisper
 from decoding import PADDING_SECONDS, decode
 from fast_whisper import N_THREADS, encode, fast, threads
+from tests.measures import megabytes_held
 
 MAX_SHORT_SECONDS = 28
 PHRASES = ("No.", "Hello.", "We are ready.", "Left, right.", "I will not talk in class again.")
@@ -243,7 +244,29 @@ def encoder(found: list[Clip]) -> None:
         print(f"  {n_threads} threads: {took}: {ratio:.2f} of it; load {os.getloadavg()[0]:.1f}")
 
 
-TABLES = {"short": short, "long": long, "translate": translate, "prefix": prefix, "repeated": repeated, "encoder": encoder}
+def lengths(found: list[Clip]) -> None:
+    """Windows of every half second, twice: what torch does and keeps for a length that it has not met."""
+    form, waveform = fast(whisper()), np.resize(found[0].waveform, 29 * SAMPLING_RATE)
+    windows = [waveform[: n * SAMPLING_RATE // 2] for n in range(7, 59)]
+    n_positions = {encode(form, [window], PADDING_SECONDS).keys[0].shape[-1] for window in (windows[0], windows[-1])}
+    before, seconds = megabytes_held(), []
+    for _ in range(2):
+        start = time.perf_counter()
+        n_positions |= {encode(form, [window], PADDING_SECONDS).keys[0].shape[-1] for window in windows}
+        seconds.append(time.perf_counter() - start)
+    print(f"{len(windows)} windows of 3.5 to 29 s, heard at {len(n_positions)} lengths, load {os.getloadavg()[0]:.1f}")
+    print(f"  first {seconds[0]:.1f} s, again {seconds[1]:.1f} s; {megabytes_held() - before:.0f} MB more")
+
+
+TABLES = {
+    "short": short,
+    "long": long,
+    "translate": translate,
+    "prefix": prefix,
+    "repeated": repeated,
+    "encoder": encoder,
+    "lengths": lengths,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,4 +1,4 @@
-"""How far a text is from what was said, and how much a process computes."""
+"""How far a text is from what was said, how much a process computes, and what it holds."""
 
 from __future__ import annotations
 
@@ -23,3 +23,9 @@ def seconds_of_computing(process: subprocess.Popen[bytes]) -> float:
     """What it has computed until now."""
     user, system = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def megabytes_held(process: int | str = "self", field: str = "VmRSS") -> float:
+    """What it has in memory now, Linux; by "VmHWM" the most that it ever had."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(f"{field}:"))
