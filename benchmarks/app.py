@@ -50,9 +50,7 @@ def main(recording: str) -> None:
                 break
             except httpx.HTTPError:
                 time.sleep(ASKING_EVERY)
-        print(
-            f"load {os.getloadavg()[0]:.1f}; first page after {time.perf_counter() - began:.1f} s, {megabytes_held(app.pid, 'VmHWM'):.0f} MB"
-        )
+        print(f"load {os.getloadavg()[0]:.1f}; first page after {time.perf_counter() - began:.1f} s, {held_at_most():.0f} MB")
         before = seconds_of_computing(app)
         time.sleep(IDLE_SECONDS)
         print(f"while nobody is there: {(seconds_of_computing(app) - before) / IDLE_SECONDS:.3f} s of computing per second")
@@ -79,9 +77,7 @@ def main(recording: str) -> None:
                 start = time.perf_counter()
                 client.predict(*arguments, api_name=name)
                 seconds.append(time.perf_counter() - start)
-            print(
-                f"  {name:32} first {seconds[0]:5.1f} s, then {seconds[1]:5.1f} s, peak memory so far {megabytes_held(app.pid, 'VmHWM'):.0f} MB"
-            )
+            print(f"  {name:32} first {seconds[0]:5.1f} s, then {seconds[1]:5.1f} s, peak memory so far {held_at_most():.0f} MB")
     finally:
         app.terminate()
         app.wait()
