@@ -439,8 +439,8 @@ class Page:
         with self.run("voice", request, cancelled=cancelled) as run:
             for part in tts.stream(text, chosen, self.settings, stopped=run.is_over):
                 run.seconds += len(part.speech) / part.sampling_rate
-                progress(part.done, desc=say("Speaking"))
                 yield part
+                progress(part.done, desc=say("Speaking"))
             if run.is_late() and not cancelled():
                 raise self.too_long()
 
@@ -485,11 +485,11 @@ class Page:
                 stopped=run.is_over,
             )
             for cascade in cascades:
+                yield cascade
                 if cascade.transcribed_seconds:
                     progress(cascade.transcribed_seconds / cascade.audio_seconds, desc=say("Writing down what was said"))
                 else:
                     progress(cascade.heard_seconds / cascade.audio_seconds, desc=say("Translating"))
-                yield cascade
             if run.is_late() and not cancelled():
                 raise self.too_long()
 
@@ -1045,8 +1045,8 @@ def _so_far(windows: Iterator[Decoded], seconds: float, progress: gr.Progress, d
     progress(0, desc=say(doing))
     for window in windows:
         done.append(window)
-        progress(min(1.0, window.end / seconds), desc=say(doing))
         yield decoding.joined(done)
+        progress(min(1.0, window.end / seconds), desc=say(doing))  # not before: Gradio takes the bar away with what it shows
     if not decoding.joined(done).text:
         raise NoSpeechError
 

@@ -216,8 +216,8 @@ def report(cascade: stst.Cascade, is_over: bool = True) -> str:
     parts = [f"Language heard: {language_name(cascade.language)}."] if cascade.language else []
     parts.append(f"{cascade.heard_seconds:.0f} of {cascade.audio_seconds:.0f} s.")
     parts += [f"{stage.title()}: {seconds:.1f} s." for stage, seconds in cascade.seconds.items()]
-    if is_over:
-        parts += _last_run(cascade.real_time_factor if cascade.heard_seconds else None)
+    if is_over and cascade.heard_seconds:
+        parts.append(f"Together {cascade.real_time_factor:.2f} s per second of sound.")
     return _in_a_line(parts)
 
 

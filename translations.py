@@ -114,6 +114,7 @@ CHINESE = {
     "Translating: {} s.": "翻译：{} 秒。",
     "Speaking: {} s.": "朗读：{} 秒。",
     "Transcribing: {} s.": "转写：{} 秒。",
+    "Together {} s per second of sound.": "合计每秒音频用时 {} 秒。",
     "The last run took {} s per second of sound.": "上次运行：每秒音频用时 {} 秒。",
     # The models.
     "Model: {} ({}).": "模型：{}（{}）。",
