@@ -159,7 +159,10 @@ def sentence(value: Any = "", elem_classes: Sequence[str] = (), **how: Any) -> g
 
 
 def place_for_progress() -> gr.HTML:
-    """Where Gradio shows its bar: on a component with text it would hide the text."""
+    """Where Gradio shows its bar: on a component with text it would hide the text.
+
+    Progress is told after what is shown, not before: Gradio takes the bar away with all that it shows.
+    """
     return sentence(elem_classes=["progress"])
 
 
@@ -1046,7 +1049,7 @@ def _so_far(windows: Iterator[Decoded], seconds: float, progress: gr.Progress, d
     for window in windows:
         done.append(window)
         yield decoding.joined(done)
-        progress(min(1.0, window.end / seconds), desc=say(doing))  # not before: Gradio takes the bar away with what it shows
+        progress(min(1.0, window.end / seconds), desc=say(doing))
     if not decoding.joined(done).text:
         raise NoSpeechError
 

@@ -35,6 +35,7 @@ from fast_whisper import (
     HOP,
     N_SAMPLES_PER_POSITION,
     N_THREADS,
+    POSITIONS_STEP,
     STEP_THREADS,
     WINDOW_SECONDS,
     Decoder,
@@ -59,7 +60,7 @@ POSITIONS_PER_SECOND = SAMPLING_RATE / N_SAMPLES_PER_POSITION  # 50.0; a timesta
 PADDING_SECONDS = 0.75  # at least; on average half of a step of the encoder's more, which makes it a second or two
 # A clip of a second or two is padded to this; and to more where its language is to be detected, because heard in less, more
 # of them are taken for another.
-SHORTEST_SECONDS = 3.84  # six steps of the encoder
+SHORTEST_SECONDS = 6 * POSITIONS_STEP / POSITIONS_PER_SECOND  # 3.84
 SHORTEST_TO_DETECT_SECONDS = 10.0
 LANGUAGE_PROBABILITY = 0.6  # a language less sure than this is asked for again, with all 30 s
 # Longer audio is cut where it is quietest between these, so that no word is cut and windows stay cheap: attention costs

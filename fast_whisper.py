@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 N_FFT = 400  # samples: 25 ms
 HOP = 160  # samples: 10 ms, one mel frame
 N_SAMPLES_PER_POSITION = 2 * HOP  # the second convolution halves the mel frames: 50 encoder positions a second
-# Windows have one of some sixteen lengths: oneDNN takes a tenth of a second to get ready for one that it has not met, and
+# Windows have one of some fifteen lengths: oneDNN takes a tenth of a second to get ready for one that it has not met, and
 # keeps megabytes for each. Rows by the 32 are also what its products like best.
 POSITIONS_STEP = 32  # of windows of up to ten steps; longer ones have steps of twice, four times and so on
 WINDOW_SECONDS = 30.0  # Whisper hears 30 s at a time
