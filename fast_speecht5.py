@@ -4,8 +4,8 @@ Knows SpeechT5ForTextToSpeech, SpeechT5HifiGan and their arithmetic. Knows nothi
 
 Where the time goes, and what is done about it, in order of size:
 
-1. One decoder step reads 50 million weights for two frames of 16 ms. They are packed once into oneDNN's layout, in bfloat16 where the
-   processor multiplies it: half the memory traffic, and none of the slow gemv.
+1. One decoder step reads 50 million weights for two frames of 16 ms. They are packed once, in float16 or bfloat16 where that is
+   faster: half the memory traffic, and none of the slow gemv.
 2. transformers runs the prenet over all past frames at every step and copies its key-value caches to grow them. Here one frame goes
    through, into caches allocated once.
 3. The vocoder is about a third of what is left. Its narrow convolutions are several times faster channels-last. It stays float32.
@@ -29,7 +29,7 @@ import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor, nn
 from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan
 
-from kernels import Linear, fastest_dtype, float_linear
+from kernels import Linear, fastest_dtype, float16_is_faster, float16_linear, float_linear
 
 if TYPE_CHECKING:
     from checkpoints import SpeechT5
@@ -74,7 +74,7 @@ def prepare(
 ) -> PreparedSpeechT5:
     """Pack the weights, once after loading.
 
-    `dtype` is that of the decoder's 50 million weights: None takes the fastest, torch.float32 repeats transformers.
+    `dtype` is that of the encoder's and the decoder's weights: None takes the fastest of each, torch.float32 repeats transformers.
 
     Raises ValueError if a model is not in float32.
     """
@@ -82,18 +82,19 @@ def prepare(
         if module.dtype != torch.float32:
             raise ValueError(f"{name} holds {module.dtype}. Load it with dtype=torch.float32.")
         module.eval()
-    dtype = dtype or fastest_dtype()
+    # For the text's many rows, and for a step's few.
+    of_text, of_step = dtype or fastest_dtype(), dtype or (torch.float16 if float16_is_faster() else fastest_dtype())
 
     def decoder_layer(layer: Any) -> _DecoderLayer:
         own, cross, feed_forward = layer.self_attn, layer.encoder_attn, layer.feed_forward
         return _DecoderLayer(
-            self_qkv=_packed(_joined(own.q_proj, own.k_proj, own.v_proj), dtype),
-            self_out=_packed(own.out_proj, dtype),
-            cross_q=_packed(cross.q_proj, dtype),
-            cross_kv=_packed(_joined(cross.k_proj, cross.v_proj), dtype),
-            cross_out=_packed(cross.out_proj, dtype),
-            widen=_packed(feed_forward.intermediate_dense, dtype, "gelu"),
-            narrow=_packed(feed_forward.output_dense, dtype),
+            self_qkv=_packed(_joined(own.q_proj, own.k_proj, own.v_proj), of_step),
+            self_out=_packed(own.out_proj, of_step),
+            cross_q=_packed(cross.q_proj, of_step),
+            cross_kv=_packed(_joined(cross.k_proj, cross.v_proj), of_text),
+            cross_out=_packed(cross.out_proj, of_step),
+            widen=_packed(feed_forward.intermediate_dense, of_step, "gelu"),
+            narrow=_packed(feed_forward.output_dense, of_step),
             norms=(layer.self_attn_layer_norm, layer.encoder_attn_layer_norm, layer.final_layer_norm),
         )
 
@@ -104,7 +105,7 @@ def prepare(
         prenet=tuple(_packed(each, torch.float32, "relu") for each in decoder.prenet.layers),
         prenet_final=_packed(decoder.prenet.final_layer, torch.float32),
         prenet_voice=_packed(decoder.prenet.speaker_embeds_layer, torch.float32, "relu"),
-        encoder=_swapped(model.speecht5.encoder, nn.Linear, lambda linear: _PackedLinear(linear, dtype)),
+        encoder=_swapped(model.speecht5.encoder, nn.Linear, lambda linear: _PackedLinear(linear, of_text)),
         layers=tuple(decoder_layer(each) for each in decoder.wrapped_decoder.layers),
         mel_and_stop=_packed(_joined(postnet.feat_out, postnet.prob_out), torch.float32),
         fast_vocoder=_swapped(vocoder, (nn.Conv1d, nn.ConvTranspose1d), lambda conv: _ChannelsLastConv(conv, vocoder_dtype)),
@@ -240,7 +241,7 @@ def _decode(
         hidden = prepared.prenet_final(hidden) + positions[step]
         hidden = prepared.prenet_voice(torch.cat([hidden, voice], dim=-1))
 
-        # 4. Decoder layers, one frame wide. Only the weights may be bfloat16: attention to one query in bfloat16 is
+        # 4. Decoder layers, one frame wide. Only the weights may be 16 bits: attention to one query in bfloat16 is
         #    seven times slower than in float32, and it is the sums that would lose by it.
         for layer, (keys, values), (cross_keys, cross_values) in zip(prepared.layers, cache, cross, strict=True):
             query, key, value = layer.self_qkv(hidden).view(n_sentences, 3, n_heads, -1).unbind(1)
@@ -278,6 +279,8 @@ def _joined(*linears: nn.Linear) -> nn.Linear:
 
 def _packed(linear: nn.Linear, dtype: torch.dtype, activation: str = "none") -> Linear:
     """float32 in and out, whatever the weight is in."""
+    if dtype == torch.float16:
+        return float16_linear(linear.weight, linear.bias, activation)
     packed = float_linear(linear.weight, linear.bias, dtype, activation)
     return packed if dtype == torch.float32 else lambda rows: packed(rows.to(dtype)).float()
 

@@ -26,7 +26,17 @@ import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
 from audio import SAMPLING_RATE
-from kernels import Linear, fastest_dtype, float_linear, int8_is_faster, int8_linear, int8_rows_are_faster, int8_rows_linear
+from kernels import (
+    Linear,
+    fastest_dtype,
+    float16_is_faster,
+    float16_linear,
+    float_linear,
+    int8_is_faster,
+    int8_linear,
+    int8_rows_are_faster,
+    int8_rows_linear,
+)
 
 if TYPE_CHECKING:
     from transformers import WhisperForConditionalGeneration, WhisperTokenizer
@@ -221,8 +231,15 @@ def _encoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, 
 
 
 def _decoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, is_int8: bool) -> tuple[_DecoderLayer, ...]:
+    def fits_float16() -> bool:  # as OpenAI's weights do, whatever they are saved in
+        return all(torch.equal(each, each.half().to(each.dtype)) for each in model.model.decoder.layers.parameters())
+
+    is_float16 = not is_int8 and model.device.type == "cpu" and float16_is_faster() and fits_float16()
+
     def linear(weight: Tensor, bias: Tensor | None) -> Linear:
-        return int8_linear(weight, bias) if is_int8 else float_linear(weight, bias, dtype)
+        if is_int8:
+            return int8_linear(weight, bias)
+        return float16_linear(weight, bias) if is_float16 else float_linear(weight, bias, dtype)
 
     return tuple(
         _DecoderLayer(

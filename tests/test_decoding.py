@@ -345,5 +345,17 @@ def test_layers_with_the_weights_as_they_are_share_what_is_not_int8(whisper: Whi
     assert "int8" not in decoding.precision(whisper, "fast", exact=True)
 
 
+def test_weights_that_float16_would_round_stay_as_they_are(small_english_whisper: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_whisper, "int8_is_faster", lambda: False)
+    small = load_whisper(small_english_whisper, Settings(device="cpu"))
+    layer = small.model.model.decoder.layers[0]
+    assert not torch.equal(layer.fc1.weight, layer.fc1.weight.half().float())
+    form = fast_whisper.prepare(small.model, small.tokenizer, small.feature_extractor.mel_filters)
+    with torch.inference_mode():
+        x = torch.randn(1, layer.fc1.in_features)
+        computed, expected = form.decoder_layers[0].fc1(x), layer.fc1(x)
+    assert float((computed - expected).norm() / expected.norm()) < 1e-5, "float16 would lose a hundred times as much"
+
+
 def test_a_search_over_windows_gives_the_text_of_each(whisper: Whisper, paragraph: np.ndarray) -> None:
     assert word_error_rate(PARAGRAPH, decoding.decode(whisper, paragraph, language="en", n_beams=3).text) <= 0.05

@@ -36,6 +36,17 @@ def test_a_precision_that_the_processor_lacks_still_computes(weight, bias, rows,
     assert float((computed - expected).norm() / expected.norm()) < 0.02
 
 
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu"])
+def test_weights_that_fit_float16_lose_nothing_by_it(weight, bias, rows, activation):
+    if not kernels.float16_is_faster():
+        return
+    weight = weight.half().float()
+    expected = kernels.ACTIVATIONS[activation](torch.nn.functional.linear(rows, weight, bias))
+    computed = kernels.float16_linear(weight, bias, activation)(rows)
+    assert torch.allclose(computed, expected, atol=1e-4)
+    assert torch.allclose(kernels.float16_linear(weight, bias, activation)(rows[:1, :1]), expected[:1, :1], atol=1e-4)
+
+
 @pytest.mark.parametrize("with_bias", [True, False])
 def test_int8_is_near_and_rows_do_not_depend_on_each_other(weight, bias, rows, with_bias):
     bias = bias if with_bias else None
