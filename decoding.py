@@ -485,11 +485,16 @@ def decode_windows(whisper: Whisper, waveform: np.ndarray, options: Options | No
     # Windows of similar length go together; short ones alone, because their silence would cost more than it saves.
     for start in range(0, len(spans), options.windows_at_once):
         together = spans[start : start + options.windows_at_once]
+        spoken = [span for span in together if len(spans) == 1 or has_speech(waveform[slice(*span)])]
         options = replace(options, language=language)
-        for span, outcome in zip(together, _in_turn(fast_whisper, waveform, together, options), strict=True):
-            parts = [outcome]
+        outcomes = dict(zip(spoken, _in_turn(fast_whisper, waveform, spoken, options) if spoken else [], strict=True))
+        for span in together:
+            if span not in outcomes:
+                yield Decoded("", language=language or "en", end=span[1] / SAMPLING_RATE)
+                continue
+            parts = [outcomes[span]]
             while rest := _unheard(waveform, span[1], parts[-1], options):
-                parts += _in_turn(fast_whisper, waveform, [rest], replace(options, language=outcome.language, prefix=(), draft=()))
+                parts += _in_turn(fast_whisper, waveform, [rest], replace(options, language=parts[0].language, prefix=(), draft=()))
             language = parts[-1].language
             yield replace(joined(parts), text="".join(part.text for part in parts), end=span[1] / SAMPLING_RATE)
         options = replace(options, prefix=(), draft=())

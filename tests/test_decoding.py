@@ -80,6 +80,16 @@ def test_speech_after_a_long_pause_in_a_window_is_heard(whisper: Whisper, fox: n
     assert "lazy dog" in text.lower()
 
 
+def test_nothing_is_written_for_a_window_in_which_nobody_speaks(whisper: Whisper) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.002, 32 * SAMPLING_RATE).astype(np.float32)
+    alone = decoding.decode(whisper, load_audio(COUNTING), language="it").text
+    for n_beams in (1, 5):
+        decoded = decoding.decode(whisper, np.concatenate([noise, load_audio(COUNTING), noise]), n_beams=n_beams, windows_at_once=1)
+        assert decoded.language == "it"
+        assert word_error_rate(alone, decoded.text) <= 0.1
+        assert decoded.end > 60
+
+
 def test_segments_are_in_order_and_within_the_audio(whisper: Whisper, paragraph: np.ndarray) -> None:
     segments = decoding.decode(whisper, paragraph, language="en", timestamps=True).segments
     times = [time for segment in segments for time in (segment.start, segment.end)]
