@@ -25,7 +25,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -64,6 +63,7 @@ from telling import (
     segments_html,
     speech_cues,
     t,
+    told,
     voice_line,
     with_times,
 )
@@ -89,6 +89,7 @@ CANCELLED = "Cancelled. What is done is put together."
 LATER_SECONDS = 1.0  # from a page's start until what is on tabs behind others is loaded
 CLOCK_SECONDS = 2.0  # between two looks at how far the captions are
 SWEEP_SECONDS = 300.0  # between two looks at what lies around
+PAGES_PER_VISITOR = 4  # open at a time, of whoever only looks
 QUEUE_SECONDS = 0.01  # between two looks for an event; Gradio's thousand a second take a sixteenth of a core while nothing happens
 NO_FILES = "The server's disk is full, so there are no files to download."
 # A screen reader reads what is new when it has time.
@@ -244,13 +245,13 @@ class Page:
         if path is not None and Path(path).is_relative_to(self.cache):
             self.visitor(request).own(Path(path))
 
-    def hear(self, recording: Recording | None, chunk: str, number: int | None = None) -> None:
+    def hear(self, recording: Recording | None, chunk: str | None, number: int | None = None) -> None:
         """A chunk of a stream, or of none that is still wanted. Its file has served then."""
         try:
             if recording is not None:
                 asr.hear(recording, chunk, number)
         finally:
-            if Path(chunk).is_relative_to(self.cache):
+            if chunk is not None and Path(chunk).is_relative_to(self.cache):
                 delete_upload(Path(chunk))
 
     def sound_file(self, name: str, sound: tuple[int, Any], request: gr.Request | None) -> str:
@@ -477,7 +478,7 @@ class Page:
         else:
             self.load_target(into, shortcut, progress)
         progress(0, desc=say("Translating"))
-        with self.run("translation", request, len(waveform) / SAMPLING_RATE, cancelled) as run:
+        with self.run("translation", request, cancelled=cancelled) as run:
             cascades = stst.stream(
                 (SAMPLING_RATE, waveform),
                 chosen,
@@ -488,6 +489,7 @@ class Page:
                 stopped=run.is_over,
             )
             for cascade in cascades:
+                run.seconds = cascade.heard_seconds
                 yield cascade
                 if cascade.transcribed_seconds:
                     progress(cascade.transcribed_seconds / cascade.audio_seconds, desc=say("Writing down what was said"))
@@ -570,14 +572,17 @@ class Page:
         def decode(language: str, request: gr.Request) -> Any:
             try:
                 stream = self.decode(mode, mode.name, language, request)
-            except ValueError as error:  # told once, where the next tick would tell it again
-                return gr.skip(), say(str(error)), gr.Timer(active=False)
+            except Exception as error:  # told once, where the next tick would tell it again
+                return gr.skip(), told(error, mode.name), gr.Timer(active=False)
             return (stream.text, self.told(mode, stream), gr.skip()) if stream else (gr.skip(), gr.skip(), gr.skip())
 
         def finish(language: str, sent: Sent, request: gr.Request) -> tuple[Any, ...]:
             if not self.visitor(request).heard_all(mode.name, sent, IN_FLIGHT_SECONDS):
                 return gr.skip(), gr.skip(), gr.skip()
-            stream = self.decode(mode, mode.name, language, request)
+            try:
+                stream = self.decode(mode, mode.name, language, request)
+            except Exception as error:  # as above, and the ticks end all the same
+                return gr.skip(), told(error, mode.name), gr.Timer(active=False)
             if stream is None or not stream.text:
                 return "", say(str(NoSpeechError())), gr.Timer(active=False)
             return stream.text, self.told(mode, stream), gr.Timer(active=False)
@@ -603,7 +608,10 @@ class Page:
         sent = gr.JSON(visible=False)
 
         def hear(chunk: str | None, sent: Sent, request: gr.Request) -> None:
-            stream = self.visitor(request).stream(name, sent)
+            try:
+                stream = self.visitor(request).stream(name, sent)
+            except LimitError:  # the recording was refused when it began; what it goes on sending is deleted
+                stream = None
             if chunk is not None:
                 self.hear(stream.recording if stream else None, chunk, sent["chunks"] if sent else None)
 
@@ -649,8 +657,8 @@ class Page:
             before = self.visitor(request).streams.get("captions")
             try:
                 stream = self.visitor(request).advance("captions", lambda stream: decode_captions(stream, self.settings))
-            except ValueError as error:  # told once, where the next tick would tell it again
-                return gr.skip(), say(str(error)), gr.Timer(active=False), gr.Timer(active=False)
+            except Exception as error:  # told once, where the next tick would tell it again
+                return gr.skip(), told(error, "captions"), gr.Timer(active=False), gr.Timer(active=False)
             if stream is None or stream is before or stream.is_over:
                 return gr.skip(), gr.skip(), gr.skip(), gr.skip()
             return captions_html(stream), captions_status(stream, self.settings), gr.skip(), gr.skip()
@@ -666,7 +674,11 @@ class Page:
             visitor = self.visitor(request)
             if not visitor.heard_all("captions", sent, IN_FLIGHT_SECONDS):
                 return [gr.skip() for _ in outputs]
-            stream = visitor.advance("captions", lambda stream: decode_captions(stream, self.settings, final=True))
+            try:
+                stream = visitor.advance("captions", lambda stream: decode_captions(stream, self.settings, final=True))
+            except Exception as error:  # as above, and the ticks end all the same
+                before = visitor.streams["captions"].captions
+                return shown(before.committed if before else "", told(error, "captions"))
             if stream is None or stream.captions is None or not stream.captions.words:
                 return shown("", say(str(NoSpeechError())))
             words = stream.captions.words
@@ -859,7 +871,7 @@ class Page:
         def run(
             paths: list[str], voice: str | None, target: str, shortcut: bool, request: gr.Request, progress: gr.Progress
         ) -> Iterator[list[Any]]:
-            visitor, names = self.visitor(request), Counter[str]()
+            visitor, names = self.visitor(request), set[str]()
             lines: list[str] = []
             written: list[str] = []
             with visitor.cancellable("files") as run:
@@ -936,8 +948,8 @@ class Page:
             if examples and (example := examples.sound(cast(gr.Button, clicked.target), request, progress)):
                 given = (example, *given[1:])
                 yield [example, *[gr.skip() for _ in outputs]]
-            for told in run(*given, request, progress):
-                yield [gr.skip(), *told] if examples else told
+            for update in run(*given, request, progress):
+                yield [gr.skip(), *update] if examples else update
 
         clicks = [each.click for each in (button, *(examples.buttons if examples else ()))]
         shown = [examples.audio, *outputs] if examples else outputs
@@ -1126,7 +1138,9 @@ def main() -> None:
     os.environ["GRADIO_TEMP_DIR"] = _folder_of_its_own(Path(get_upload_folder()))
     page = Page(settings)
     demo = page.build()
-    signal.signal(signal.SIGTERM, lambda *_: _leave(page))
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last one is a closed terminal's, which Windows has not
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: _leave(page))
     threading.Thread(target=_sweep, args=(page, demo), daemon=True).start()
     demo.queue(max_size=int(options.max_queue))
     demo._queue.sleep_when_free = QUEUE_SECONDS
@@ -1142,7 +1156,8 @@ def main() -> None:
         css=CSS,
         theme=THEME,
         mcp_server=options.mcp,
-        state_session_capacity=settings.max_visitors,  # Gradio keeps half a megabyte of each session's page, and of 10000 unless told
+        # Gradio keeps half a megabyte of each session's page, and of 10000 unless told. Pages that are only looked at count, too.
+        state_session_capacity=PAGES_PER_VISITOR * settings.max_visitors,
         app_kwargs={"exception_handlers": {OSError: no_room}, "middleware": [Middleware(QuickPage)]},
         run_history=False,  # it would keep a visitor's inputs in the browser for whoever sits there next
         show_error=True,

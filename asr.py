@@ -173,9 +173,9 @@ def decode_chunk(stream: ChunkOnly, language: str | None, settings: Settings) ->
     return replace(stream, n_decoded=stream.n_decoded + len(chunk), texts=(*stream.texts, *([text] if text else [])))
 
 
-def hear(recording: Recording, new_chunk: Audio, number: int | None = None) -> None:
+def hear(recording: Recording, new_chunk: Audio | None, number: int | None = None) -> None:
     """Appends a chunk to what was heard, in the order of the numbers. A silent chunk is a pause, not a mistake."""
-    recording.append(*read_pcm(new_chunk), number)
+    recording.append(*read_pcm(new_chunk, recording.max_seconds), number)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,10 @@ def new_parser(description: str) -> argparse.ArgumentParser:
 
 def add(parser: argparse.ArgumentParser, name: str, default: Any, text: str, **more: Any) -> None:
     """A flag whose default the environment may set."""
-    default = os.environ.get(ENVIRONMENT_PREFIX + name.upper(), default)
+    variable = ENVIRONMENT_PREFIX + name.upper()
+    default = os.environ.get(variable, default)
+    if more.get("choices") and default not in more["choices"]:  # argparse looks at what is on the command line only
+        parser.error(f"{variable} is {default}. Choose from {', '.join(more['choices'])}.")
     parser.add_argument("--" + name.replace("_", "-"), default=default, help=text, **more)
 
 
@@ -105,7 +107,7 @@ def run(inputs: Sequence[str], out: Path, suffixes: Collection[str], work: Work)
         return 1
     out.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # rather than at once, with what is unfinished left behind
-    began, failed, names = time.perf_counter(), 0, Counter[str]()
+    began, failed, names = time.perf_counter(), 0, set[str]()
     with tqdm(total=len(files), bar_format="{percentage:3.0f} %|{bar}| {elapsed}<{remaining}  {desc}", file=sys.stderr) as bar:
         for index, file in enumerate(files):
 
@@ -139,8 +141,12 @@ def _shown(file: str) -> str:
     return file if len(file) <= 60 else f"{file[:57]}..."
 
 
-def unique_name(file: str, names: Counter[str]) -> str:
+def unique_name(file: str, names: set[str]) -> str:
     """A name for a file's results that no other file's have: of a second talk.wav, talk-2. A text by itself is called text."""
-    stem = Path(file).stem if os.path.exists(file[:1000]) else "text"
-    names[stem] += 1
-    return stem if names[stem] == 1 else f"{stem}-{names[stem]}"
+    stem = name = Path(file).stem if os.path.exists(file[:1000]) else "text"
+    number = 1
+    while name in names:
+        number += 1
+        name = f"{stem}-{number}"
+    names.add(name)
+    return name

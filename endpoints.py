@@ -15,7 +15,7 @@ import asr
 import tts
 from audio import Recording
 from telling import plainly
-from visitors import ACCUMULATED, CHUNK_ONLY, StreamingMode, decode_captions
+from visitors import ACCUMULATED, CHUNK_ONLY, LimitError, StreamingMode, decode_captions
 
 if TYPE_CHECKING:
     from app import Page
@@ -55,8 +55,13 @@ def _add_stream(page: Page, mode: StreamingMode[Any], speech: gr.Audio, language
         visitor, name = page.visitor(request), f"{mode.name}-endpoint"
         if new_recording or name not in visitor.streams:
             visitor.streams[name] = mode.begin(Recording(page.settings.max_seconds))
-        page.hear(visitor.streams[name].recording, chunk)
-        stream = page.decode(mode, name, language, request)
+        recording = visitor.streams[name].recording
+        if recording.is_full:
+            page.hear(None, chunk)
+            raise LimitError(f"The recording is full ({page.settings.max_minutes:g} minutes). Begin a new one.")
+        page.hear(recording, chunk)
+        with visitor.running(page.settings.max_runs):
+            stream = page.decode(mode, name, language, request)
         return stream.text if stream else ""
 
     stream_chunk._mcp_type = "page"  # type: ignore[attr-defined]  # no tool: each MCP call is a session of its own, which forgets
@@ -90,11 +95,17 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
             page.hear(recording, chunk)
         if final:
             recording.finish()
-        before, stream = None, visitor.advance(name, lambda stream: decode_captions(stream, page.settings, final))
-        while stream is not None and stream is not before and not final:  # by itself, a step is all that is decoded
-            before, stream = stream, visitor.advance(name, lambda stream: decode_captions(stream, page.settings))
-        if final:
-            visitor.streams.pop(name, None)
+        try:
+            with visitor.running(page.settings.max_runs):
+                before, stream = None, visitor.advance(name, lambda stream: decode_captions(stream, page.settings, final))
+                while stream is not None and stream is not before and not final:  # by itself, a step is all that is decoded
+                    before, stream = stream, visitor.advance(name, lambda stream: decode_captions(stream, page.settings))
+        except ValueError:
+            final = final or visitor.streams[name].captions is None  # such as a language that the checkpoint does not know
+            raise
+        finally:
+            if final:
+                visitor.streams.pop(name, None)
         if stream is None or stream.captions is None:
             return "", ""
         return stream.captions.committed, stream.captions.partial

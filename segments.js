@@ -13,5 +13,8 @@ element.addEventListener("click", (event) => {
   const { left, top, width } = waveform.getBoundingClientRect();
   const clientX = left + (width * segment.dataset.start) / seconds;
   waveform.dispatchEvent(new MouseEvent("click", { bubbles: true, composed: true, clientX, clientY: top + 1 }));
-  setTimeout(() => audio.querySelector(".play-pause-button[aria-label='Play'], .play-pause-button[aria-label='播放']")?.click(), 50);
+  setTimeout(() => {
+    const button = audio.querySelector(".play-pause-button");
+    if (button && !button.querySelector("rect")) button.click(); // two bars where it plays; what it is called is in the browser's language
+  }, 50);
 });

@@ -1,17 +1,25 @@
 // What was written stays through a reload, in this tab of this browser alone: session storage is gone once the tab is closed, and
 // nobody who sits there next finds it.
 // The voice that was chosen is no secret: it stays in this browser.
+// A browser may refuse both stores: then nothing is kept.
+const stored = (use) => {
+  try {
+    return use();
+  } catch {
+    return null;
+  }
+};
 window.session = {
-  choose: (voice) => localStorage.setItem("speech.voice", voice),
-  voice: () => localStorage.getItem("speech.voice"),
+  choose: (voice) => stored(() => localStorage.setItem("speech.voice", voice)),
+  voice: () => stored(() => localStorage.getItem("speech.voice")),
   keep: (names, texts) =>
     names.forEach((name, index) => {
-      if (texts[index]) sessionStorage.setItem(`speech-${name}`, texts[index]);
-      else sessionStorage.removeItem(`speech-${name}`);
+      if (texts[index]) stored(() => sessionStorage.setItem(`speech-${name}`, texts[index]));
+      else stored(() => sessionStorage.removeItem(`speech-${name}`));
     }),
   kept: (names) =>
     names.map((name) => {
-      const value = sessionStorage.getItem(`speech-${name}`);
+      const value = stored(() => sessionStorage.getItem(`speech-${name}`));
       return value ? { value, visible: true, __type__: "update" } : undefined; // which Gradio leaves as it is
     }),
 };

@@ -80,19 +80,24 @@ def plainly(handler: Callable[..., Any]) -> Callable[..., Any]:
 def _plain_errors(name: str) -> Iterator[None]:
     try:
         yield
-    except ValueError as error:  # AudioError, TextError, CheckpointError: written to be read
-        raise gr.Error(say(str(error)), duration=None, print_exception=False, title="") from error
     except gr.Error:
         raise
     except Exception as error:
-        message = "Something went wrong on the server. What you recorded or chose is still here: try again."
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
-            message = NO_ROOM
-        if type(error).__name__ == "OutOfMemoryError":  # torch's; importing it takes seconds
-            checkpoints.leave_cuda()
-            message = "The GPU's memory is full. From now on everything is computed on the CPU, more slowly: try again."
-        log.exception("%s failed", name)
-        raise gr.Error(say(message), duration=None, print_exception=False, title="") from error
+        raise gr.Error(told(error, name), duration=None, print_exception=False, title="") from error
+
+
+def told(error: Exception, name: str) -> str:
+    """An error as a person reads it; in full in the log where nobody foresaw it, with this name."""
+    if isinstance(error, ValueError):  # AudioError, TextError, CheckpointError: written to be read
+        return say(str(error))
+    message = "Something went wrong on the server. What you recorded or chose is still here: try again."
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        message = NO_ROOM
+    if type(error).__name__ == "OutOfMemoryError":  # torch's; importing it takes seconds
+        checkpoints.leave_cuda()
+        message = "The GPU's memory is full. From now on everything is computed on the CPU, more slowly: try again."
+    log.error("%s failed", name, exc_info=error)
+    return say(message)
 
 
 def no_room(request: Request, error: Exception) -> Response:

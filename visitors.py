@@ -148,7 +148,7 @@ class Visitor:
     n_running: int = 0
     last_seen: float = field(default_factory=time.monotonic)
     left: bool = False
-    _asked: dict[str, threading.Event] = field(default_factory=dict)  # runs that wait for their turn by name; set once cancelled
+    _asked: dict[str, list[threading.Event]] = field(default_factory=dict)  # runs that wait for their turn, by name; set once cancelled
     _uploads: set[Path] = field(default_factory=set)
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -172,13 +172,14 @@ class Visitor:
     def ask(self, name: str) -> None:
         """A run of this name will begin when its turn comes. Until then it can be cancelled, too."""
         with self.changing:
-            self._asked[name] = threading.Event()
+            self._asked[name] = [*(run for run in self._asked.get(name, ()) if not run.is_set()), threading.Event()]
 
     @contextmanager
     def cancellable(self, name: str) -> Iterator[threading.Event]:
         """A run by name, while it lasts. A second of this name takes its place: the first is cancelled, and no longer `is_current`."""
         with self.changing:
-            mine = self._asked.pop(name, None) or threading.Event()
+            asked = self._asked.get(name)
+            mine = asked.pop(0) if asked else threading.Event()
             if name in self.runs:
                 self.runs[name].set()
             self.runs[name] = mine
@@ -195,7 +196,7 @@ class Visitor:
     def cancel(self, name: str) -> bool:
         """Ends what has this name, or waits for its turn; False where nothing does."""
         with self.changing:
-            runs = [run for run in (self.runs.get(name), self._asked.get(name)) if run is not None]
+            runs = [*self._asked.get(name, ()), *([self.runs[name]] if name in self.runs else ())]
             for run in runs:
                 run.set()
         return bool(runs)
@@ -249,9 +250,9 @@ class Visitor:
         return Path(tempfile.mkdtemp(dir=self.folder(parent)))
 
     def write(self, parent: Path, name: str, text: str) -> Path | None:
-        """A file in that folder; None where the disk is full: what is on the page must not be lost for want of a file."""
+        """A file in such a folder; None where the disk is full: what is on the page must not be lost for want of a file."""
         try:
-            path = self.folder(parent) / name
+            path = self.new_folder(parent) / name
             path.write_text(text, encoding="utf-8")
         except OSError:
             return None

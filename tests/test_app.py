@@ -102,6 +102,36 @@ def test_captions_translate(client: Client) -> None:
     assert word_error_rate("1 2 3 4 5 6 7 8 9 10", committed) <= 0.3
 
 
+def test_captions_go_on_after_a_language_that_the_checkpoint_does_not_know(client: Client) -> None:
+    with pytest.raises(AppError, match="does not know cantonese"):
+        client.predict(handle_file(QUICK_BROWN_FOX), False, "transcribe", "cantonese", api_name="/captions")
+    committed, _ = client.predict(handle_file(QUICK_BROWN_FOX), True, "transcribe", "english", api_name="/captions")
+    assert word_error_rate(FOX, committed) <= 0.3
+
+
+@pytest.mark.parametrize("name", ["/stream_accumulated", "/stream_chunks"])
+def test_a_stream_without_a_chunk_is_told_what_would_work(client: Client, name: str) -> None:
+    with pytest.raises(AppError, match="There is no recording yet"):
+        client.predict(None, "english", True, api_name=name)
+
+
+@pytest.mark.slow
+def test_a_full_recording_is_told_of_and_a_chunk_longer_than_it_is_refused(tmp_path: Path) -> None:
+    process, url = start_app("--max-minutes", "0.1", GRADIO_TEMP_DIR=str(tmp_path / "uploads"))
+    try:
+        client, long = Client(url, verbose=False), write(tmp_path / "long.wav", spoken(PARAGRAPH), 16_000, "PCM_16")
+        with pytest.raises(AppError, match="longer than 6 seconds"):
+            client.predict(handle_file(long), "english", True, api_name="/stream_chunks")
+        chunks = chunk_files(tmp_path / "chunks", long, 4)
+        for chunk in chunks[:2]:
+            assert client.predict(handle_file(chunk), "english", api_name="/stream_chunks")
+        with pytest.raises(AppError, match="Begin a new one"):
+            client.predict(handle_file(chunks[2]), "english", api_name="/stream_chunks")
+        assert client.predict(handle_file(chunks[2]), "english", True, api_name="/stream_chunks")
+    finally:
+        process.terminate()
+
+
 def test_captions_of_two_sessions_never_mix(app_url: str, client: Client, tmp_path: Path) -> None:
     other = Client(app_url, verbose=False)
     for fox, count in zip(chunk_files(tmp_path, QUICK_BROWN_FOX, 1.5), chunk_files(tmp_path / "it", COUNTING, 1.5), strict=False):
@@ -179,13 +209,26 @@ def test_what_a_visitor_said_is_freed_when_they_leave_and_not_when_their_network
     assert not of_ana.parent.exists()
 
 
+def test_cancel_reaches_every_run_that_waits_and_none_after_them() -> None:
+    visitor = visitors.Visitor()
+    for _ in range(2):
+        visitor.ask("full")
+    assert visitor.cancel("full")
+    for _ in range(2):
+        with visitor.cancellable("full") as run:
+            assert run.is_set()
+    visitor.ask("full")
+    with visitor.cancellable("full") as run:
+        assert not run.is_set()
+
+
 def test_nobody_can_guess_where_the_files_of_another_are(tmp_path: Path) -> None:
     ana, ben = visitors.Visitor(), visitors.Visitor()
     first, second = ana.write(tmp_path, "captions.srt", "a"), ben.write(tmp_path, "captions.srt", "b")
-    assert first.parent != second.parent
-    assert min(len(first.parent.name), len(second.parent.name)) >= 22, "128 bits"
+    assert first.parent.parent != second.parent.parent
+    assert min(len(first.parent.parent.name), len(second.parent.parent.name)) >= 22, "128 bits"
     assert first.parent.stat().st_mode & 0o077 == 0
-    assert ana.write(tmp_path, "captions.srt", "c") == first, "a new recording replaces the last one's"
+    assert ana.write(tmp_path, "captions.srt", "c").parent not in (first.parent, second.parent), "browsers keep the last one by its name"
 
 
 def test_a_session_that_never_closes_is_freed_in_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -398,6 +441,15 @@ def test_a_wrong_flag_is_refused_in_a_sentence() -> None:
     result = subprocess.run([sys.executable, "app.py", "--auth", "nobody"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "USER:PASSWORD" in result.stderr
+
+
+def test_a_wrong_choice_in_the_environment_is_refused_as_in_a_flag(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SPEECH_ENGINE", "pipelin")
+    with pytest.raises(SystemExit):
+        app.parse([])
+    assert "SPEECH_ENGINE is pipelin. Choose from fast, pipeline." in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -386,6 +386,25 @@ def test_a_stage_that_fails_says_so_and_the_next_run_works(browse: Browse, tmp_p
         assert word_error_rate("1 2 3 4 5 6 7 8 9 10", spoken_text(page, "upload")) <= 0.2
 
 
+def test_a_stream_that_fails_says_so_once(tmp_path: Path) -> None:
+    """As with weights of which half are there: no visitor could have foreseen it, and no tick tells it again."""
+    broken = small_checkpoints.save_whisper(tmp_path / "whisper")
+    (broken / "model.safetensors").write_bytes(b"")
+    process, url = start_app("--asr-checkpoint", str(broken))
+    try:
+        microphone = write(tmp_path / "fox.wav", load_audio(QUICK_BROWN_FOX), SAMPLING_RATE, "PCM_16")
+        with opened(url, microphone) as page:
+            for title, line in (("Streaming, accumulated", "#cost-accumulated"), ("Live captions", "#status-captions")):
+                tab(page, title)
+                record(page, QUICK_BROWN_FOX)
+                expect(page.locator(line)).to_contain_text("Something went wrong on the server.", timeout=60_000)
+                page.wait_for_timeout(3000)
+                assert page.locator(".toast-body").count() == 0
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
 def test_the_sound_of_a_video_is_transcribed(browse: Browse, tmp_path: Path) -> None:
     video = write(tmp_path / "fox.webm", load_audio(QUICK_BROWN_FOX), SAMPLING_RATE, "libopus")
     with browse(BONJOUR) as page:
@@ -468,6 +487,27 @@ def test_a_transcript_plays_from_where_it_is_clicked_and_a_reload_does_not_lose_
         text = shown_text(page, "full")
         page.reload()
         expect(page.locator("#text-full textarea")).to_have_value(text, timeout=30_000)
+
+
+def test_a_browser_in_german_that_stores_nothing_finds_the_models_and_plays_what_is_clicked(app_url: str) -> None:
+    refuse = (
+        "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get() { throw Error('refused') } })"
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        page = browser.new_page(locale="de-DE")
+        page.add_init_script(refuse)
+        page.goto(app_url)
+        page.get_by_text("Model:").first.wait_for()
+        page.get_by_role("button", name="Example in English", exact=True).locator("visible=true").click()
+        assert "fox" in shown_text(page, "full").lower()
+        recording, segment = page.locator("#speech-full"), page.locator("#segments-full button").first
+        expect(recording.get_by_label("Abspielen")).to_be_visible()
+        segment.click()
+        expect(recording.locator("#time")).not_to_have_text("0:00", timeout=10_000)
+        segment.click()  # from the beginning again, and on
+        expect(recording.get_by_label("Abspielen")).to_have_count(0)
+        browser.close()
 
 
 def test_a_reload_loses_none_of_several_texts(browse: Browse) -> None:

@@ -67,6 +67,14 @@ def test_files_of_the_same_name_do_not_overwrite_each_others_results(tmp_path: P
     assert (out / "talk-2.done").read_text(encoding="utf-8") == str(files[1])
 
 
+def test_no_name_is_given_twice(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("talk-2.wav", "talk.mp3", "talk.wav")]
+    for file in files:
+        file.touch()
+    names: set[str] = set()
+    assert len({commandline.unique_name(str(file), names) for file in files}) == 3
+
+
 def test_stst_translates_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "page.wav").write_text("<html>", encoding="utf-8")
     assert stst.main([str(COUNTING), str(tmp_path / "page.wav"), str(BONJOUR), "--out", str(tmp_path), "--transcript"]) == 1

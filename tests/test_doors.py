@@ -369,13 +369,14 @@ def test_a_browser_closed_in_the_middle_of_anything_leaves_nothing_to_do(
 
 
 @pytest.mark.slow
-def test_a_server_that_is_stopped_leaves_nothing_of_its_visitors(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped_by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_server_that_is_stopped_leaves_nothing_of_its_visitors(tmp_path: Path, stopped_by: signal.Signals) -> None:
     process, url = start_app(GRADIO_TEMP_DIR=str(tmp_path))
     client = Client(url, verbose=False)
     client.predict(handle_file(QUICK_BROWN_FOX), "english", api_name="/transcribe")
     client.submit(handle_file(QUICK_BROWN_FOX), api_name="/speech_to_speech_translation")  # in its middle
     time.sleep(0.5)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(stopped_by)
     assert process.wait(timeout=30) == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [], "no upload, no speech, no text"
 
