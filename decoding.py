@@ -136,7 +136,7 @@ class Options:
     n_beams: int = 1  # hypotheses that are followed at temperature 0; five translate better, and a step takes twice as long
     windows_at_once: int = WINDOWS_AT_ONCE  # through encoder and decoder together; 1 has the first text soonest
     stopped: Callable[[], bool] = lambda: False  # asked at every layer and step; once it says so, decoding raises `Stopped`
-    engine: Engine = "fast"  # "pipeline" is the tutorial's own call: plain text, none of the fields above but task and language
+    engine: Engine = "fast"  # "pipeline" is the tutorial's own call: plain text; of these it takes task, language, limits and stopped
 
     def check(self) -> None:
         """Raises `Stopped` once nobody wants the text any more."""
@@ -165,8 +165,6 @@ class Segment:
     tokens: tuple[int, ...]  # with timestamp tokens, where they were asked for
     avg_logprob: float  # of the decode that this segment is from
     repetitive: bool  # that decode was compressible beyond what people say, and not because somebody said it again
-    no_speech_prob: float
-    temperature: float
     endless: bool  # that decode was one phrase over and over, from its first token on
 
 
@@ -176,13 +174,9 @@ class Decoded:
 
     text: str  # "" where nobody speaks; does not repeat the prefix
     segments: tuple[Segment, ...] = ()
-    language: str = "en"  # code; "" where engine "pipeline" detected it, which does not tell
+    language: str = "en"  # code
     end: float = 0.0  # seconds: up to where the audio was decoded
     words: tuple[Word, ...] = ()  # of the prefix too; empty unless word_times
-
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        return tuple(token for segment in self.segments for token in segment.tokens)
 
 
 @dataclass(frozen=True)
@@ -681,8 +675,6 @@ def _segments(fast_whisper: FastWhisper, attempt: _Attempt, start: float, second
             tuple(tokens),
             attempt.avg_logprob,
             attempt.repetitive,
-            attempt.no_speech_prob,
-            attempt.temperature,
             attempt.endless,
         )
 
@@ -774,6 +766,11 @@ def precision(whisper: Whisper, engine: Engine, exact: bool = False) -> str:
 
 def _plain(whisper: Whisper, waveform: np.ndarray, options: Options) -> Decoded:
     """The tutorial's pipeline, with timestamps where it needs them to step from window to window."""
+
+    def asked(input_ids: Tensor, *_: object) -> Tensor:
+        options.check()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
     seconds = len(waveform) / SAMPLING_RATE
     budget = min(MAX_TOKENS, MIN_TOKENS + round(TOKENS_PER_SECOND * min(seconds, WINDOW_SECONDS)))
     generate_kwargs: dict[str, Any] = {
@@ -784,22 +781,24 @@ def _plain(whisper: Whisper, waveform: np.ndarray, options: Options) -> Decoded:
         "logprob_threshold": LOG_PROBABILITY,
         "no_speech_threshold": NO_SPEECH_PROBABILITY,
         "condition_on_prev_tokens": False,  # one bad window would spoil those after it
+        "stopping_criteria": [asked],
     }
     language: str | None = "en"
-    if whisper.is_multilingual:  # an English-only checkpoint refuses both
-        language = language_code(_known_languages(whisper), whisper.source.found, options.language)
-        generate_kwargs |= {"task": options.task, "language": language}
     with _turns, torch.inference_mode():
+        if whisper.is_multilingual:  # an English-only checkpoint refuses both
+            known = {token.strip("<|>"): index for token, index in whisper.model.generation_config.lang_to_id.items()}
+            language = language_code(known, whisper.source.found, options.language)
+            if language is None:  # as the pipeline would, which does not tell what it found
+                features = whisper.feature_extractor(waveform, sampling_rate=SAMPLING_RATE, return_tensors="pt").input_features
+                detected = whisper.model.detect_language(features.to(whisper.model.device, whisper.model.dtype))
+                language = next(code for code, index in known.items() if index == int(detected))
+            generate_kwargs |= {"task": options.task, "language": language}
         result = _pipeline(whisper)(
             {"raw": waveform, "sampling_rate": SAMPLING_RATE},
             return_timestamps=seconds > WINDOW_SECONDS,
             generate_kwargs=generate_kwargs,
         )
-    return Decoded(result["text"].strip(), language=language or "", end=seconds)
-
-
-def _known_languages(whisper: Whisper) -> set[str]:
-    return {token.strip("<|>") for token in whisper.model.generation_config.lang_to_id}
+    return Decoded(result["text"].strip(), language=language or "en", end=seconds)
 
 
 @functools.lru_cache(maxsize=8)

@@ -93,10 +93,6 @@ class Cascade:
         return " ".join(sentence.text for sentence in self.sentences)
 
     @property
-    def transcript_text(self) -> str:
-        return "".join(part.text for part in self.transcript).strip()
-
-    @property
     def speech(self) -> np.ndarray:
         """int16, (n_samples,): everything that was spoken, pauses included."""
         return np.concatenate([np.zeros(0, np.int16), *(sentence.speech for sentence in self.sentences)])

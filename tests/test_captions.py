@@ -373,7 +373,7 @@ def test_where_nothing_is_committed_for_a_window_what_was_understood_last_is_tak
 
 
 def heard(n_words: int, *, repetitive: bool = False, logprob: float = -0.5, endless: bool = False) -> Decoded:
-    segment = Segment(0.0, 1.0, "", (), logprob, repetitive, 0.0, 0.0, endless)
+    segment = Segment(0.0, 1.0, "", (), logprob, repetitive, endless)
     return Decoded("", words=tuple(word(number) for number in range(n_words)), segments=(segment,))
 
 

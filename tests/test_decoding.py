@@ -44,6 +44,14 @@ def test_both_engines_understand_the_same(whisper: Whisper, fox: np.ndarray) -> 
     assert word_error_rate(*texts) == 0
 
 
+def test_the_pipeline_tells_which_language_it_heard_and_can_be_stopped(whisper: Whisper) -> None:
+    counting, asked = load_audio(COUNTING), itertools.count()
+    assert decoding.decode(whisper, counting, engine="pipeline").language == "it"
+    with pytest.raises(decoding.Stopped):
+        decoding.decode(whisper, counting, engine="pipeline", stopped=lambda: next(asked) > 2)
+    assert next(asked) < 6, "at the next token"
+
+
 def test_the_mel_is_the_feature_extractors(whisper: Whisper, fox: np.ndarray) -> None:
     expected = whisper.feature_extractor(fox, sampling_rate=SAMPLING_RATE, return_tensors="pt").input_features[0]
     mel = log_mel(fast(whisper), [fox], 30 * SAMPLING_RATE)[0]
@@ -124,7 +132,7 @@ def test_a_draft_saves_steps_and_changes_nothing(whisper: Whisper, fox: np.ndarr
 
     monkeypatch.setattr(Decoder, "__call__", counting)
     alone = decoding.decode(whisper, fox, language="en", word_times=True)
-    n_alone, right = n_steps, alone.tokens
+    n_alone, right = n_steps, alone.segments[0].tokens
     half_right = (*right[:4], *right[:4])
     for draft, n_most in ((right, 0), (half_right, n_alone - 4), (right[::-1], n_alone), ((*right, *right * 60), n_alone)):
         n_steps = 0
@@ -206,7 +214,7 @@ def test_what_is_nothing_but_a_loop_says_so(
 
     monkeypatch.setattr(decoding, "_allowed", always_the_same)
     decoded = decoding.decode(whisper, fox, language="en", temperatures=(0.0,), n_beams=n_beams)
-    assert decoded.tokens[: len(head) + 1] == (*head, 502)
+    assert decoded.segments[0].tokens[: len(head) + 1] == (*head, 502)
     assert [segment.endless for segment in decoded.segments] == [endless]
 
 

@@ -114,7 +114,9 @@ def test_sentences_come_one_by_one_in_the_order_of_their_times(cascades: list[st
 
 
 def test_what_was_said_is_written_down_in_its_language(cascades: list[stst.Cascade]) -> None:
-    assert word_error_rate(PARAGRAPH, cascades[-1].transcript_text) <= 0.25, "of the windows in English, which is most"
+    assert word_error_rate(PARAGRAPH, "".join(said.text for said in cascades[-1].transcript)) <= 0.25, (
+        "of the windows in English, which is most"
+    )
     assert cascades[-1].language == "en"
     assert set(cascades[-1].seconds) == {"translating", "speaking", "transcribing"}
     assert cascades[-1].real_time_factor > 0
