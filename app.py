@@ -101,7 +101,7 @@ TASK_CHOICES = [(str(t("Transcribe")), "transcribe"), (str(t("Translate to Engli
 VOICE_CHOICES = [
     (str(t("SpeechT5 in the course's voice")), "SpeechT5"),
     *((f"SpeechT5 {speaker}: " + t(who), speaker) for speaker, who in checkpoints.SPEAKERS.items()),
-    (str(t("Embedded voice")), "embedded"),
+    *([(str(t("Embedded voice")), "embedded")] if importlib.util.find_spec("hibari") else ()),
 ]
 EXAMPLE_WIDTH = 90  # pixels at least; three fit beside each other on a phone
 CSS = """

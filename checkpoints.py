@@ -454,6 +454,10 @@ def load_whisper(name: str, settings: Settings, report: Report | None = None) ->
             model, tokenizer, feature_extractor = _embedded_whisper()
         else:
             folder = _folder(source, MODEL_FILES, report)
+            if not any(folder.glob("model*.safetensors")):
+                raise CheckpointError(
+                    f"{source.found} has no weights as safetensors, the only ones that are read here. Give one that save_pretrained wrote."
+                )
             model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
             tokenizer = WhisperTokenizer.from_pretrained(folder)
             feature_extractor = WhisperFeatureExtractor.from_pretrained(folder)

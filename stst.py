@@ -377,19 +377,27 @@ def first_example() -> tuple[int, np.ndarray]:
 
     Returns:
         (sampling_rate in Hz, int16 of shape (n_samples,)).
+
+    Raises:
+        CheckpointError: it cannot be had from the Hub.
     """
     from datasets import Audio as AudioFeature
     from datasets import load_dataset
 
-    # facebook/voxpopuli is a loading script, which datasets no longer runs; the Hub keeps a Parquet copy of it.
-    dataset = load_dataset(
-        "facebook/voxpopuli",
-        revision="refs/convert/parquet",
-        data_files={"validation": "it/validation/0000.parquet"},
-        split="validation",
-        streaming=True,
-    )
-    sample = next(iter(dataset.cast_column("audio", AudioFeature(decode=False))))  # decode=True would want torchcodec
+    try:
+        # facebook/voxpopuli is a loading script, which datasets no longer runs; the Hub keeps a Parquet copy of it.
+        dataset = load_dataset(
+            "facebook/voxpopuli",
+            revision="refs/convert/parquet",
+            data_files={"validation": "it/validation/0000.parquet"},
+            split="validation",
+            streaming=True,
+        )
+        sample = next(iter(dataset.cast_column("audio", AudioFeature(decode=False))))  # decode=True would want torchcodec
+    except Exception as error:  # datasets has one of its own for each of many reasons
+        raise CheckpointError(
+            f"The first example could not be had from the Hugging Face Hub ({type(error).__name__}). Take another, or a file of your own."
+        ) from error
     samples, sampling_rate = soundfile.read(io.BytesIO(sample["audio"]["bytes"]), dtype="float32")
     return sampling_rate, to_pcm16(samples)
 

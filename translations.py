@@ -102,6 +102,7 @@ CHINESE = {
     "Too much waits to be decoded, and no more is recorded: press Stop.": "等待解码的内容太多，已停止录音：请点击停止。",
     "The model is being loaded; what you say is kept.": "正在加载模型；您说的话会保留。",
     "This machine is busy: the words come later, none is lost.": ("同时说话的人很多，或机器繁忙：文字会晚些出现，但不会丢失。"),
+    "The recording is full ({} minutes). Begin a new one.": "录音已满（{} 分钟）。请开始新的录音。",
     "The recording is full ({} minutes): press Stop.": "录音已满（{} 分钟）：请点击停止。",
     "Heard {} s. Decoded {} s so far, {} times what was said: each step starts again at the beginning.": (
         "已听 {} 秒。至今共解码 {} 秒，是所说内容的 {} 倍：每一步都从头开始。"
@@ -133,6 +134,12 @@ CHINESE = {
     ),
     "take what is embedded: {}": "使用内置模型：{}",
     "choose the embedded voice.": "选择内置声音。",
+    "{} has no weights as safetensors, the only ones that are read here. Give one that save_pretrained wrote.": (
+        "{} 没有 safetensors 格式的权重，而这里只读取这种格式。请给出由 save_pretrained 写出的检查点。"
+    ),
+    "The first example could not be had from the Hugging Face Hub ({}). Take another, or a file of your own.": (
+        "无法从 Hugging Face Hub 取得首个示例（{}）。请选择其他示例，或使用您自己的文件。"
+    ),
     "{} could not be downloaded from the Hugging Face Hub ({}). Check the name and the connection, then try again: what has come is kept.": (
         "无法从 Hugging Face Hub 下载 {}（{}）。请检查名称和网络后重试：已下载的部分会保留。"
     ),

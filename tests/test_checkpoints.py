@@ -26,6 +26,7 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 import asr
 import checkpoints
+import stst
 from checkpoints import PINNED_REVISIONS, CheckpointError, Settings, find_voice, find_whisper, load_whisper
 from tests import small_checkpoints
 from tests.conftest import NOT_A_HUB, Mount, run
@@ -412,6 +413,22 @@ hf_hub_download("{name}", "config.json", revision="{revision}")
 def test_a_name_that_the_hub_does_not_know_is_told_plainly(hub: FakeHub, tmp_path: Path) -> None:
     kind, sentence = run(DOWNLOAD.format(name="openai/whisper-bass"), tmp_path, hub.url)
     assert (kind, sentence.split(" (")[0]) == ("error", "openai/whisper-bass could not be downloaded from the Hugging Face Hub")
+
+
+def test_a_checkpoint_without_safetensors_is_refused_in_a_sentence(small: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(small["openai/whisper-base"], tmp_path / "tuned")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="no weights as safetensors"):
+        load_whisper(str(folder), Settings(device="cpu"))
+
+
+def test_a_first_example_that_the_hub_does_not_give_is_told_of_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr("datasets.load_dataset", refuse)
+    with pytest.raises(CheckpointError, match=r"could not be had from the Hugging Face Hub \(ConnectionError\)"):
+        stst.first_example()
 
 
 def test_the_courses_first_example_streams_from_the_hub(tmp_path: Path) -> None:
