@@ -16,7 +16,6 @@ Source of the arithmetic: transformers `modeling_speecht5.py`, `_generate_speech
 from __future__ import annotations
 
 import copy
-import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +33,6 @@ from kernels import Linear, fastest_dtype, float16_is_faster, float16_linear, fl
 if TYPE_CHECKING:
     from checkpoints import SpeechT5
 
-FIRST_PIECE = 32  # frames: 0.5 s of speech, in which the next piece, twice as long, gets ready
-
 
 @dataclass(frozen=True, eq=False)
 class _DecoderLayer:
@@ -51,10 +48,9 @@ class _DecoderLayer:
 
 @dataclass(frozen=True, eq=False)
 class PreparedSpeechT5:
-    """SpeechT5 with the weights of its frame loop packed. `model` and `vocoder` are as they came and stay usable."""
+    """SpeechT5 with the weights of its frame loop packed. `model` is as it came and stays usable."""
 
     model: SpeechT5ForTextToSpeech
-    vocoder: SpeechT5HifiGan
     prenet: tuple[Linear, ...]  # mel -> hidden, one per layer; float32, like everything that touches a mel directly
     prenet_final: Linear
     prenet_voice: Linear  # joins the voice in
@@ -62,16 +58,10 @@ class PreparedSpeechT5:
     layers: tuple[_DecoderLayer, ...]
     mel_and_stop: Linear
     fast_vocoder: SpeechT5HifiGan
-    reach: int  # frames on either side that a frame of speech depends on, through postnet and vocoder
 
 
 @torch.inference_mode()
-def prepare(
-    model: SpeechT5ForTextToSpeech,
-    vocoder: SpeechT5HifiGan,
-    dtype: torch.dtype | None = None,
-    vocoder_dtype: torch.dtype = torch.float32,
-) -> PreparedSpeechT5:
+def prepare(model: SpeechT5ForTextToSpeech, vocoder: SpeechT5HifiGan, dtype: torch.dtype | None = None) -> PreparedSpeechT5:
     """Pack the weights, once after loading.
 
     `dtype` is that of the encoder's and the decoder's weights: None takes the fastest of each, torch.float32 repeats transformers.
@@ -101,15 +91,13 @@ def prepare(
     decoder, postnet = model.speecht5.decoder, model.speech_decoder_postnet
     return PreparedSpeechT5(
         model=model,
-        vocoder=vocoder,
         prenet=tuple(_packed(each, torch.float32, "relu") for each in decoder.prenet.layers),
         prenet_final=_packed(decoder.prenet.final_layer, torch.float32),
         prenet_voice=_packed(decoder.prenet.speaker_embeds_layer, torch.float32, "relu"),
         encoder=_swapped(model.speecht5.encoder, nn.Linear, lambda linear: _PackedLinear(linear, of_text)),
         layers=tuple(decoder_layer(each) for each in decoder.wrapped_decoder.layers),
         mel_and_stop=_packed(_joined(postnet.feat_out, postnet.prob_out), torch.float32),
-        fast_vocoder=_swapped(vocoder, (nn.Conv1d, nn.ConvTranspose1d), lambda conv: _ChannelsLastConv(conv, vocoder_dtype)),
-        reach=_postnet_reach(model) + _vocoder_reach(vocoder),
+        fast_vocoder=_swapped(vocoder, (nn.Conv1d, nn.ConvTranspose1d), _ChannelsLastConv),
     )
 
 
@@ -125,6 +113,7 @@ def fast(speecht5: SpeechT5) -> PreparedSpeechT5:
         return _prepared[speecht5]
 
 
+@torch.inference_mode()
 def generate_speech(
     prepared: PreparedSpeechT5,
     sentences: Sequence[Tensor],
@@ -132,62 +121,27 @@ def generate_speech(
     check: Callable[[], None] = lambda: None,
     **limits: float,
 ) -> list[np.ndarray]:
-    """Speak one or several sentences at once: what `stream_speech` does, with its arguments, in one piece each.
-
-    Returns one waveform per sentence: float32, shape (n_samples,), 16 kHz mono.
-    """
-    waveforms = dict(stream_speech(prepared, sentences, x_vector, first_piece=None, check=check, **limits))
-    return [waveforms[index] for index in range(len(sentences))]
-
-
-@torch.inference_mode()
-def stream_speech(
-    prepared: PreparedSpeechT5,
-    sentences: Sequence[Tensor],
-    x_vector: Tensor,
-    *,
-    first_piece: int | None = FIRST_PIECE,
-    check: Callable[[], None] = lambda: None,
-    **limits: float,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Speak sentences at once, handing out every piece of speech as soon as later frames can no longer change it.
+    """Speak one or several sentences at once.
 
     Args:
         sentences: token ids, int64, shape (n_tokens,) each, without padding.
         x_vector: the voice, float32, shape (1, 512).
-        first_piece: frames of 16 ms in a sentence's first piece; each later one is twice as long as the one before.
-            None hands out whole sentences, which costs less altogether.
-        check: called at every frame; ends it all by raising.
+        check: called at every frame, and before each vocoding; ends it all by raising.
         limits: threshold, minlenratio and maxlenratio, as in transformers' `generate_speech`.
 
-    Yields (index of the sentence, waveform piece: float32, shape (n_samples,), 16 kHz mono). The pieces of a sentence
-    joined are its waveform, exactly as without pieces.
+    Returns one waveform per sentence: float32, shape (n_samples,), 16 kHz mono.
     """
     frames: list[list[Tensor]] = [[] for _ in sentences]
-    n_spoken = [0] * len(sentences)
-    piece = [first_piece or math.inf] * len(sentences)
-
-    for spectra, running, finished in _decode(prepared, sentences, x_vector, **limits):
+    for spectra, running in _decode(prepared, sentences, x_vector, **limits):
         check()
         for index in running:
             frames[index].append(spectra[index])
-            n_frames = len(frames[index]) * spectra.size(1)
-            is_last = index in finished
-            if not is_last and n_frames < n_spoken[index] + piece[index] + prepared.reach:
-                continue
-            stop = n_frames if is_last else n_frames - prepared.reach
-            yield index, _speak(prepared, torch.cat(frames[index]), n_spoken[index], stop)
-            n_spoken[index] = stop
-            piece[index] *= 2
-
-
-def _speak(prepared: PreparedSpeechT5, mel: Tensor, start: int, stop: int) -> np.ndarray:
-    """Frames [start, stop) of a mel before its postnet, shape (n_frames, 80), as waveform, heard in their context."""
-    first = max(0, start - prepared.reach)
-    mel = prepared.model.speech_decoder_postnet.postnet(mel[None, first : stop + prepared.reach])
-    waveform = prepared.fast_vocoder(mel)[0]
-    hop = waveform.numel() // mel.size(1)
-    return waveform[(start - first) * hop : (stop - first) * hop].numpy()
+    waveforms = []
+    for mel in frames:
+        check()
+        log_mel = prepared.model.speech_decoder_postnet.postnet(torch.cat(mel)[None])
+        waveforms.append(prepared.fast_vocoder(log_mel)[0].numpy())
+    return waveforms
 
 
 def _decode(
@@ -197,8 +151,8 @@ def _decode(
     threshold: float = 0.5,
     minlenratio: float = 0.0,
     maxlenratio: float = 20.0,
-) -> Iterator[tuple[Tensor, list[int], set[int]]]:
-    """The frame loop. Yields (mel frames (n_sentences, 2, 80), sentences still running, those of them that end here).
+) -> Iterator[tuple[Tensor, list[int]]]:
+    """The frame loop. Yields (mel frames (n_sentences, 2, 80), sentences that they belong to).
 
     The ratios count by each sentence's own length, where transformers takes the longest of the batch: company does
     not change what a sentence says. A sentence that ended is decoded on, unheard, until all have; at a few sentences
@@ -257,13 +211,8 @@ def _decode(
         spectra, stop = prepared.mel_and_stop(hidden).split([n_bins * config.reduction_factor, config.reduction_factor], -1)
         spectra = spectra.view(n_sentences, config.reduction_factor, n_bins)
         says_stop = (stop.sigmoid().sum(-1) >= threshold).tolist()
-        finished = {
-            index
-            for index in running
-            if step + 1 >= longest[index] or step + 1 == n_steps or (says_stop[index] and step + 1 >= shortest[index])
-        }
-        yield spectra, running, finished
-        running = [index for index in running if index not in finished]
+        yield spectra, running
+        running = [index for index in running if step + 1 < longest[index] and not (says_stop[index] and step + 1 >= shortest[index])]
         if not running:
             return
         mel = spectra[:, -1]
@@ -295,25 +244,21 @@ class _PackedLinear(nn.Module):
 
 
 class _ChannelsLastConv(nn.Module):
-    """A 1-D convolution, float32 in and out, as a 2-D one of height 1.
+    """A 1-D convolution as a 2-D one of height 1.
 
     oneDNN has fast channels-last kernels for the second only, and a mel of shape (n_frames, n_bins) arrives that way.
     """
 
-    def __init__(self, conv: Any, dtype: torch.dtype) -> None:
+    def __init__(self, conv: Any) -> None:
         super().__init__()
-        if conv.out_channels == 1:
-            dtype = torch.float32  # the last one makes the waveform itself
-        self.dtype = dtype
-        self.weight = conv.weight.detach().to(dtype).unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        self.bias = conv.bias.detach().to(dtype)
+        self.weight = conv.weight.detach().unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        self.bias = conv.bias.detach()
         (stride,), (padding,), (dilation,) = conv.stride, conv.padding, conv.dilation
         self.options: dict[str, Any] = {"stride": (1, stride), "padding": (0, padding), "dilation": (1, dilation)}
         self.convolve: Any = F.conv_transpose2d if isinstance(conv, nn.ConvTranspose1d) else F.conv2d
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        hidden_states = hidden_states.to(self.dtype).unsqueeze(2)
-        return self.convolve(hidden_states, self.weight, self.bias, **self.options).squeeze(2).float()
+        return self.convolve(hidden_states.unsqueeze(2), self.weight, self.bias, **self.options).squeeze(2)
 
 
 def _swapped(module: Any, kinds: type | tuple[type, ...], swap: Callable[[Any], nn.Module]) -> Any:
@@ -323,19 +268,3 @@ def _swapped(module: Any, kinds: type | tuple[type, ...], swap: Callable[[Any], 
     for name, each in layers.items():
         module.set_submodule(name, swap(each))
     return module
-
-
-def _postnet_reach(model: SpeechT5ForTextToSpeech) -> int:
-    return sum(layer.conv.padding[0] for layer in model.speech_decoder_postnet.layers)
-
-
-def _vocoder_reach(vocoder: SpeechT5HifiGan) -> int:
-    """Mel frames on either side that a frame of speech depends on."""
-    reach, rate = vocoder.conv_pre.padding[0] * 1.0, 1
-    blocks = len(vocoder.resblocks) // len(vocoder.upsampler)
-    for index, upsampler in enumerate(vocoder.upsampler):
-        reach += math.ceil(upsampler.kernel_size[0] / upsampler.stride[0]) / rate
-        rate *= upsampler.stride[0]
-        level = vocoder.resblocks[index * blocks : (index + 1) * blocks]
-        reach += max(sum(c.padding[0] for c in (*block.convs1, *block.convs2)) for block in level) / rate
-    return math.ceil(reach + vocoder.conv_post.padding[0] / rate)

@@ -1,4 +1,4 @@
-"""Seconds of speech per second of computing, and time to first sound: the fast path beside transformers' own.
+"""Seconds of speech per second of computing, and time to the first sentence: the fast path beside transformers' own.
 
     python -m benchmarks.speecht5 [rounds]
 
@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from transformers import SpeechT5Config, SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5HifiGanConfig
 
-from fast_speecht5 import generate_speech, prepare, stream_speech
-from kernels import fastest_dtype
+from fast_speecht5 import generate_speech, prepare
 
 SAMPLING_RATE = 16_000
 LIMITS = {"threshold": 9.0, "maxlenratio": 62.5 / 14}
@@ -46,13 +45,7 @@ def main(rounds: int) -> None:
         "four: transformers": lambda: transformers(padded),
         "four: float32": lambda: generate_speech(exact, sentences, x_vector, **LIMITS),
         "four: fast": lambda: generate_speech(fast, sentences, x_vector, **LIMITS),
-        "first: transformers": lambda: transformers(sentences[0][None]),
-        "first: fast": lambda: next(stream_speech(fast, sentences[:1], x_vector, **LIMITS)),
     }
-    if fastest_dtype() == torch.bfloat16:  # elsewhere it is emulated, and takes minutes
-        fastest = prepare(model, vocoder, vocoder_dtype=torch.bfloat16)
-        ways["one: and vocoder bfloat16"] = lambda: generate_speech(fastest, sentences[:1], x_vector, **LIMITS)
-        ways["four: and vocoder bfloat16"] = lambda: generate_speech(fastest, sentences, x_vector, **LIMITS)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     with torch.inference_mode():
         for name, way in ways.items():
@@ -70,8 +63,10 @@ def main(rounds: int) -> None:
         what = name.split(":")[0]
         ratio = np.median(np.array(seconds[f"{what}: transformers"]) / np.array(each))
         median = np.median(each)
-        value = f"{median:5.2f} s to first sound" if what == "first" else f"{n_seconds[what] / median:5.2f} s of speech per second"
-        print(f"{name:32} {value}   x{ratio:.2f}")
+        print(f"{name:20} {n_seconds[what] / median:5.2f} s of speech per second   x{ratio:.2f}")
+    # The app speaks the first sentence alone; the course's call hands out nothing before all is done.
+    sooner = np.median(np.array(seconds["four: transformers"]) / np.array(seconds["one: fast"]))
+    print(f"first sound of the four {np.median(seconds['one: fast']):5.2f} s   x{sooner:.2f}")
 
 
 if __name__ == "__main__":

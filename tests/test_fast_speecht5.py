@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import SpeechT5Config, SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5HifiGanConfig
 from transformers.models.speecht5.modeling_speecht5 import SpeechT5SpeechDecoderPrenet
 
-from fast_speecht5 import generate_speech, prepare, stream_speech
+from fast_speecht5 import generate_speech, prepare
 
 N_TOKENS = (41, 23, 60)
 NEVER = {"threshold": 9.0, "maxlenratio": 3.0}  # random weights do not know when to stop: the length ratio ends them
@@ -98,19 +98,6 @@ def test_company_does_not_change_what_is_heard(models, sentences, x_vector):
         assert snr(alone, heard) > 70
 
 
-@pytest.mark.slow
-def test_pieces_joined_are_the_whole(models, sentences, x_vector):
-    prepared = prepare(*models, torch.float32)
-    whole = ours(prepared, sentences, x_vector, **NEVER)
-    torch.manual_seed(3)
-    pieces = [[] for _ in sentences]
-    for index, piece in stream_speech(prepared, sentences, x_vector, first_piece=8, **NEVER):
-        pieces[index].append(piece)
-    assert min(len(each) for each in pieces) > 1
-    for expected, each in zip(whole, pieces, strict=True):
-        assert snr(expected, np.concatenate(each)) > 70
-
-
 def test_reduced_precision_is_far_below_what_dropout_changes(models, sentences, x_vector):
     exact = ours(prepare(*models, torch.float32), sentences[:1], x_vector, **NEVER)[0]
     fast = ours(prepare(*models), sentences[:1], x_vector, **NEVER)[0]
@@ -119,7 +106,7 @@ def test_reduced_precision_is_far_below_what_dropout_changes(models, sentences, 
 
 def test_the_models_given_stay_as_they_were(models, sentences, x_vector):
     before = theirs(models, sentences[1], x_vector, **NEVER)
-    prepare(*models, torch.bfloat16, torch.bfloat16)
+    prepare(*models, torch.bfloat16)
     assert np.array_equal(theirs(models, sentences[1], x_vector, **NEVER), before)
 
 
