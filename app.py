@@ -341,7 +341,7 @@ class Page:
 
     def too_long(self) -> LimitError:
         minutes = self.settings.max_run_minutes
-        return LimitError(f"This took longer than {minutes:g} minutes, the most that one run may take here. Try a shorter recording.")
+        return LimitError(f"This took longer than {minutes:g} minutes, the most that one run may take here. Try something shorter.")
 
     def load_whisper(self, name: str, progress: gr.Progress) -> None:
         """Loads what the next step needs, with progress on the page; nothing at all from the second use on."""
@@ -886,12 +886,13 @@ class Page:
                             if not visitor.is_current("files", run):
                                 return
                             yield [listed([*lines, f"{name}: {report(cascade, is_over=False)}"]), gr.skip()]
-                    except ValueError as error:  # written to be read; the others go on
-                        ended = say(str(error))
+                    except Exception as error:  # the others go on
+                        ended = told(error, "files")
                     if cascade is not None:
                         files, full = _saved(cascade, visitor, self.cache, commandline.unique_name(path, names))
                         written += files
                         ended = f"{ended} {report(cascade)} {full}"
+                    ended = ended or say("Cancelled.")
                     lines.append(ended if ended.startswith(name) else f"{name}: {ended}")
                     if not visitor.is_current("files", run):
                         return

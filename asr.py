@@ -48,11 +48,12 @@ def transcribe(audio: Audio | None, language: str | None = None, settings: Setti
 
     Args:
         audio: a path, or `(sampling_rate, pcm)`.
-        language: the language spoken, one of `LANGUAGES`; None detects it. An English-only checkpoint ignores it.
+        language: the language spoken, one of `LANGUAGES` or its code; None detects it. An English-only checkpoint ignores it.
 
     Raises:
         AudioError: the audio cannot be used, or nobody speaks in it.
         CheckpointError: the weights cannot be had.
+        ValueError: the checkpoint does not know the language.
     """
     waveform = load_audio(audio, settings.max_seconds)
     import_frameworks()

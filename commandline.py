@@ -51,7 +51,7 @@ def new_parser(description: str) -> argparse.ArgumentParser:
     """A parser with a flag for each of `Settings`."""
     parser = argparse.ArgumentParser(
         description=description,
-        epilog=f"Each option can be given as an environment variable too: {ENVIRONMENT_PREFIX}DEVICE for --device.",
+        epilog=f"Models and limits can be chosen by environment variables, too: {ENVIRONMENT_PREFIX}DEVICE for --device.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     for choice in dataclasses.fields(Settings):

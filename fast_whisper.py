@@ -4,7 +4,7 @@ Knows: which precision and which kernels are fast here, and that weights are sha
 Does not know: windows, temperatures, timestamps, text; that is in decoding.py.
 
 - Where this machine is faster that way, the encoder computes in bfloat16, and most of its weights and all of the decoder's are int8.
-  What int8 costs, a translation shows: there all layers have the checkpoint's own weights.
+  What int8 costs, a translation shows: there all layers have the checkpoint's own weights, in float16 where that loses none of them.
 - A decoder step is a few hundred small operators on preallocated tensors: no cache classes, no hooks.
 
 Source of the architecture: openai/whisper `audio.py` and `model.py`; of the weights: `WhisperForConditionalGeneration`.

@@ -179,8 +179,8 @@ CHINESE = {
     # Limits.
     "You have {} runs under way already. Wait for one to end, or cancel it.": "您已有 {} 个任务在运行。请等其中一个结束，或取消它。",
     "{} visitors are here already, as many as this machine can serve. Try again in a few minutes.": "已有 {} 位访客，这台机器无法再服务更多。请几分钟后再试。",
-    "This took longer than {} minutes, the most that one run may take here. Try a shorter recording.": (
-        "运行时间超过 {} 分钟，这是这里一次运行的上限。请用更短的录音再试。"
+    "This took longer than {} minutes, the most that one run may take here. Try something shorter.": (
+        "运行时间超过 {} 分钟，这是这里一次运行的上限。请用更短的内容再试。"
     ),
     "The GPU's memory is full. From now on everything is computed on the CPU, more slowly: try again.": "GPU 内存已满。从现在起改用 CPU 计算，会慢一些：请重试。",
     "No address is fetched here. Upload the file itself.": "这里不会抓取网址。请上传文件本身。",
