@@ -83,7 +83,7 @@ PLAYER = (HERE / "player.js").read_text(encoding="utf-8")
 SEGMENTS = (HERE / "segments.js").read_text(encoding="utf-8")
 PLAYER_HTML = '<button class="sm secondary" hidden></button> <span></span>'
 SENTENCE = "<p style='white-space: pre-line'>${value.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</p>"
-SAID_BY_SCRIPTS = ("Finishing", "Pause", "Play", "Played {} of {}", "Playing {} of {}")
+SAID_BY_SCRIPTS = ("Finishing", "Pause", "Play", "Played {} of {}", "Playing {} of {}", "Speech")
 SILENCE = {"run": "", "rate": 0, "pieces": []}  # what the player is given to be quiet
 CANCELLED = "Cancelled. What is done is put together."
 LATER_SECONDS = 1.0  # from a page's start until what is on tabs behind others is loaded
@@ -218,6 +218,7 @@ class Page:
             shown = f"Array({len(self.later)}).fill({{ visible: true, __type__: 'update' }})"
             show = f"() => new Promise((tell) => setTimeout(() => tell({shown}), {1000 * LATER_SECONDS:g}))"
             demo.load(None, None, self.later, js=show, **PRIVATE)
+            demo.load(None, None, None, js="() => { document.title = window.say?.('Speech') ?? document.title; }", **PRIVATE)
             demo.load(self.prepare, remembered, outputs, js="() => [window.session?.voice() ?? null]", **PRIVATE)
             for voice in self.voices:  # chosen on one tab, it is chosen on all
                 chosen = f"(voice) => {{ window.session?.choose(voice); return Array({len(self.voices)}).fill(voice); }}"

@@ -216,6 +216,8 @@ def test_a_page_in_chinese_is_chinese_in_what_its_scripts_say(app_url: str) -> N
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
         page = browser.new_page(locale="zh-CN")
         page.goto(app_url)
+        expect(page).to_have_title("语音")
+        assert page.get_attribute("html", "lang") == "zh-CN"
         tab(page, "文字转语音")
         page.locator("#text-synthesis textarea").fill(FOX)
         press(page, "朗读")
