@@ -678,8 +678,8 @@ class Page:
             try:
                 stream = visitor.advance("captions", lambda stream: decode_captions(stream, self.settings, final=True))
             except Exception as error:  # as above, and the ticks end all the same
-                before = visitor.streams["captions"].captions
-                return shown(before.committed if before else "", told(error, "captions"))
+                before = visitor.streams.get("captions")
+                return shown(before.captions.committed if before and before.captions else "", told(error, "captions"))
             if stream is None or stream.captions is None or not stream.captions.words:
                 return shown("", say(str(NoSpeechError())))
             words = stream.captions.words

@@ -95,17 +95,16 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
             page.hear(recording, chunk)
         if final:
             recording.finish()
-        try:
-            with visitor.running(page.settings.max_runs):
+        with visitor.running(page.settings.max_runs):
+            try:
                 before, stream = None, visitor.advance(name, lambda stream: decode_captions(stream, page.settings, final))
                 while stream is not None and stream is not before and not final:  # by itself, a step is all that is decoded
                     before, stream = stream, visitor.advance(name, lambda stream: decode_captions(stream, page.settings))
-        except ValueError:
-            final = final or visitor.streams[name].captions is None  # such as a language that the checkpoint does not know
-            raise
-        finally:
-            if final:
+            except ValueError:  # such as a language that the checkpoint does not know: the next call may name another
                 visitor.streams.pop(name, None)
+                raise
+        if final:
+            visitor.streams.pop(name, None)
         if stream is None or stream.captions is None:
             return "", ""
         return stream.captions.committed, stream.captions.partial
