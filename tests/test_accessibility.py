@@ -15,7 +15,7 @@ from tests.test_browser import CHROMIUM, FLAGS
 KNOWN = {"aria-prohibited-attr": "the empty player's placeholder has a label and no role"}
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_no_tab_has_a_serious_finding(app_url: str, theme: Literal["light", "dark"]) -> None:
     found: dict[str, list[str]] = {}
     with sync_playwright() as playwright:

@@ -470,6 +470,7 @@ def test_a_recording_longer_than_the_limit_is_refused_with_what_would_fit(tmp_pa
         app.plainly(page.transcribe)(str(write(tmp_path / "long.wav", np.tile(load_audio(QUICK_BROWN_FOX), 3), SAMPLING_RATE, "PCM_16")))
 
 
+@pytest.mark.slow
 def test_what_takes_long_to_import_comes_while_a_page_is_read(tmp_path: Path) -> None:
     """Not at the start, which it would delay, and not at the first click, which it would make wait."""
     code = """

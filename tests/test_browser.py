@@ -115,6 +115,7 @@ def test_streaming_from_the_microphone(browse: Browse, title: str, name: str, fe
         expect(page.locator(f"#text-{name} textarea")).to_have_value("")
 
 
+@pytest.mark.slow
 def test_record_pressed_as_soon_as_a_tab_is_open_records_on_a_slow_network(browse: Browse) -> None:
     """Gradio's recorder is a script of its own, asked for when the microphone is shown: before it has come, Record would record nothing."""
     with browse(QUICK_BROWN_FOX) as page:
@@ -164,6 +165,7 @@ def test_an_example_is_translated_on_the_first_click(browse: Browse) -> None:
         assert word_error_rate("1 2 3 4 5 6 7 8 9 10", shown_text(page, "translation")) <= 0.2
 
 
+@pytest.mark.slow
 def test_each_example_is_heard_in_place_of_the_one_before(browse: Browse) -> None:
     with browse(BONJOUR) as page:
         text = page.locator("#text-full textarea")
@@ -211,6 +213,7 @@ def test_text_to_speech(browse: Browse) -> None:
         expect(page.locator("#speech-synthesis time").last).to_have_text("0:02")
 
 
+@pytest.mark.slow
 def test_a_page_in_chinese_is_chinese_in_what_its_scripts_say(app_url: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
@@ -230,6 +233,7 @@ def test_a_page_in_chinese_is_chinese_in_what_its_scripts_say(app_url: str) -> N
         browser.close()
 
 
+@pytest.mark.slow
 def test_a_long_text_is_heard_while_it_is_made_and_what_is_spoken_stays_when_it_is_cancelled(browse: Browse) -> None:
     with browse(BONJOUR) as page:
         tab(page, "Text to speech")
@@ -264,6 +268,7 @@ def upload(page: Page, clip: Path) -> None:
     page.locator("input[type=file][accept*='audio/aac']").last.set_input_files(clip)
 
 
+@pytest.mark.slow
 def test_words_can_be_read_while_the_rest_is_decoded(browse: Browse, long_clip: Path) -> None:
     with browse(BONJOUR) as page:
         page.get_by_role("button", name="Upload file").locator("visible=true").click()
@@ -275,6 +280,7 @@ def test_words_can_be_read_while_the_rest_is_decoded(browse: Browse, long_clip: 
         expect(page.locator("#text-full :is(.translucent, .pending)")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_an_upload_is_heard_before_it_is_finished_and_without_a_gap(browse: Browse, long_clip: Path) -> None:
     with browse(BONJOUR) as page:
         upload(page, long_clip)
@@ -302,6 +308,7 @@ def test_an_upload_is_heard_before_it_is_finished_and_without_a_gap(browse: Brow
         page.screenshot(path=SCREENSHOTS / "speech-to-speech-finished.png", full_page=True)
 
 
+@pytest.mark.slow
 def test_several_files_are_translated_and_a_bad_one_does_not_stop_the_others(browse: Browse, tmp_path: Path) -> None:
     tone = write(tmp_path / "tone <b>.wav", chirp(3, SAMPLING_RATE), SAMPLING_RATE, "PCM_16")
     with browse(BONJOUR) as page:
@@ -320,6 +327,7 @@ def test_several_files_are_translated_and_a_bad_one_does_not_stop_the_others(bro
         page.screenshot(path=SCREENSHOTS / "speech-to-speech-files.png", full_page=True)
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_stops_and_what_is_done_stays(browse: Browse, long_clip: Path) -> None:
     with browse(BONJOUR) as page:
         upload(page, long_clip)
@@ -352,6 +360,7 @@ def test_a_chunk_of_the_recording_before_is_handed_over_as_of_none(browse: Brows
         assert of_this["chunks"] == 1, "the late one is not counted"
 
 
+@pytest.mark.slow
 def test_another_recording_takes_the_place_of_the_one_that_is_decoded(browse: Browse, long_clip: Path) -> None:
     with browse(BONJOUR) as page:
         inputs, cancel = page.locator("input[type=file]"), page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")
@@ -388,6 +397,7 @@ def test_a_stage_that_fails_says_so_and_the_next_run_works(browse: Browse, tmp_p
         assert word_error_rate("1 2 3 4 5 6 7 8 9 10", spoken_text(page, "upload")) <= 0.2
 
 
+@pytest.mark.slow
 def test_a_stream_that_fails_says_so_once(tmp_path: Path) -> None:
     """As with weights of which half are there: no visitor could have foreseen it, and no tick tells it again."""
     broken = small_checkpoints.save_whisper(tmp_path / "whisper")
@@ -407,6 +417,7 @@ def test_a_stream_that_fails_says_so_once(tmp_path: Path) -> None:
         process.wait(timeout=30)
 
 
+@pytest.mark.slow
 def test_the_sound_of_a_video_is_transcribed(browse: Browse, tmp_path: Path) -> None:
     video = write(tmp_path / "fox.webm", load_audio(QUICK_BROWN_FOX), SAMPLING_RATE, "libopus")
     with browse(BONJOUR) as page:
@@ -491,6 +502,7 @@ def test_a_transcript_plays_from_where_it_is_clicked_and_a_reload_does_not_lose_
         expect(page.locator("#text-full textarea")).to_have_value(text, timeout=30_000)
 
 
+@pytest.mark.slow
 def test_a_browser_in_german_that_stores_nothing_finds_the_models_and_plays_what_is_clicked(app_url: str) -> None:
     refuse = (
         "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get() { throw Error('refused') } })"

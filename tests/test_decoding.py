@@ -68,6 +68,7 @@ def test_the_encoder_agrees_with_transformers(whisper: Whisper, fox: np.ndarray)
     assert float((keys - expected).norm() / expected.norm()) < 0.05, "bfloat16 keeps about two digits"
 
 
+@pytest.mark.slow
 def test_a_stream_brings_few_lengths_of_window(whisper: Whisper, fox: np.ndarray) -> None:
     waveform = np.resize(fox, 29 * SAMPLING_RATE)
     lengths = {encode(fast(whisper), [waveform[: n * SAMPLING_RATE // 2]], 0.3).values[0].shape[2] for n in range(7, 59)}

@@ -131,6 +131,7 @@ def test_a_clock_that_jumps_neither_frees_a_visitor_nor_ends_their_run(monkeypat
         assert page.visitor(request).streams["captions"] == "what she said"
 
 
+@pytest.mark.slow
 def test_a_tool_that_is_stopped_leaves_no_half_of_a_result(tmp_path: Path) -> None:
     recording, out = write(tmp_path / "long.wav", np.tile(spoken(PARAGRAPH), 4), SAMPLING_RATE, "PCM_16"), tmp_path / "out"
     command = [sys.executable, "stst.py", str(recording), "--out", str(out)]

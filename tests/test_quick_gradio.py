@@ -17,6 +17,7 @@ print(len(stubs), inspect.getfile(Textbox).endswith("textbox.py"))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "reads_stubs"), [("gradio", True), ("quick_gradio", False), ("app", False)])
 def test_stubs_are_left_alone(module: str, reads_stubs: bool) -> None:
     done = subprocess.run([sys.executable, "-c", IMPORT.format(module=module)], capture_output=True, text=True, check=True, timeout=120)
