@@ -54,6 +54,7 @@ from telling import (
     Playing,
     captions_html,
     captions_status,
+    in_words,
     listed,
     model_line,
     no_room,
@@ -63,7 +64,6 @@ from telling import (
     segments_html,
     speech_cues,
     t,
-    told,
     voice_line,
     with_times,
 )
@@ -437,7 +437,7 @@ class Page:
         Raises:
             LimitError: as `run`; what was spoken until then was handed out.
         """
-        tts.check_text(text, self.settings)
+        tts.check_text(text or "", self.settings)  # a program may send null
         chosen = self.chosen_voice(voice)
         self.load_voice(chosen, progress)
         progress(0, desc=say("Speaking"))
@@ -574,7 +574,7 @@ class Page:
             try:
                 stream = self.decode(mode, mode.name, language, request)
             except Exception as error:  # told once, where the next tick would tell it again
-                return gr.skip(), told(error, mode.name), gr.Timer(active=False)
+                return gr.skip(), in_words(error, mode.name), gr.Timer(active=False)
             return (stream.text, self.told(mode, stream), gr.skip()) if stream else (gr.skip(), gr.skip(), gr.skip())
 
         def finish(language: str, sent: Sent, request: gr.Request) -> tuple[Any, ...]:
@@ -583,7 +583,7 @@ class Page:
             try:
                 stream = self.decode(mode, mode.name, language, request)
             except Exception as error:  # as above, and the ticks end all the same
-                return gr.skip(), told(error, mode.name), gr.Timer(active=False)
+                return gr.skip(), in_words(error, mode.name), gr.Timer(active=False)
             if stream is None or not stream.text:
                 return "", say(str(NoSpeechError())), gr.Timer(active=False)
             return stream.text, self.told(mode, stream), gr.Timer(active=False)
@@ -655,11 +655,11 @@ class Page:
             return shown("", say("Listening."), live=True)
 
         def decode(request: gr.Request) -> tuple[Any, ...]:
-            before = self.visitor(request).streams.get("captions")
             try:
+                before = self.visitor(request).streams.get("captions")
                 stream = self.visitor(request).advance("captions", lambda stream: decode_captions(stream, self.settings))
             except Exception as error:  # told once, where the next tick would tell it again
-                return gr.skip(), told(error, "captions"), gr.Timer(active=False), gr.Timer(active=False)
+                return gr.skip(), in_words(error, "captions"), gr.Timer(active=False), gr.Timer(active=False)
             if stream is None or stream is before or stream.is_over:
                 return gr.skip(), gr.skip(), gr.skip(), gr.skip()
             return captions_html(stream), captions_status(stream, self.settings), gr.skip(), gr.skip()
@@ -679,7 +679,7 @@ class Page:
                 stream = visitor.advance("captions", lambda stream: decode_captions(stream, self.settings, final=True))
             except Exception as error:  # as above, and the ticks end all the same
                 before = visitor.streams.get("captions")
-                return shown(before.captions.committed if before and before.captions else "", told(error, "captions"))
+                return shown(before.captions.committed if before and before.captions else "", in_words(error, "captions"))
             if stream is None or stream.captions is None or not stream.captions.words:
                 return shown("", say(str(NoSpeechError())))
             words = stream.captions.words
@@ -888,7 +888,7 @@ class Page:
                                 return
                             yield [listed([*lines, f"{name}: {report(cascade, is_over=False)}"]), gr.skip()]
                     except Exception as error:  # the others go on
-                        ended = told(error, "files")
+                        ended = in_words(error, "files")
                     if cascade is not None:
                         files, full = _saved(cascade, visitor, self.cache, commandline.unique_name(path, names))
                         written += files

@@ -83,10 +83,10 @@ def _plain_errors(name: str) -> Iterator[None]:
     except gr.Error:
         raise
     except Exception as error:
-        raise gr.Error(told(error, name), duration=None, print_exception=False, title="") from error
+        raise gr.Error(in_words(error, name), duration=None, print_exception=False, title="") from error
 
 
-def told(error: Exception, name: str) -> str:
+def in_words(error: Exception, name: str) -> str:
     """An error as a person reads it; in full in the log where nobody foresaw it, with this name."""
     if isinstance(error, ValueError):  # AudioError, TextError, CheckpointError: written to be read
         return say(str(error))

@@ -179,7 +179,7 @@ def _first_sentence_first(pieces: list[Piece]) -> list[Piece]:
 
 def check_text(text: str, settings: Settings, code: str = "en") -> None:
     """Raises a `TextError` if there is nothing to say, or too much."""
-    if not re.search(r"\w", text or ""):
+    if not re.search(r"\w", text):
         raise TextError("There is nothing to say yet. Type some English text.")
     if code == "en" and not re.search(r"[a-zA-Z0-9]", unicodedata.normalize("NFKD", text)):
         raise TextError("The voice speaks English only and found nothing to read. Type some English text.")

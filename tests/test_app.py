@@ -115,6 +115,11 @@ def test_a_stream_without_a_chunk_is_told_what_would_work(client: Client, name: 
         client.predict(None, "english", True, api_name=name)
 
 
+def test_speech_without_a_text_is_told_what_would_work(client: Client) -> None:
+    with pytest.raises(AppError, match="nothing to say yet"):
+        client.predict(None, api_name="/synthesise")
+
+
 @pytest.mark.slow
 def test_a_full_recording_is_told_of_and_a_chunk_longer_than_it_is_refused(tmp_path: Path) -> None:
     process, url = start_app("--max-minutes", "0.1", GRADIO_TEMP_DIR=str(tmp_path / "uploads"))

@@ -17,7 +17,7 @@ from audio import AudioError, load_audio
 from tests.conftest import ROOT
 
 MODULES = "app asr audio captions checkpoints decoding doors endpoints how_it_works stst telling text_translation tts visitors".split()
-SAYING = ("t", "say", "AudioError", "CheckpointError", "TextError", "ValueError")
+SAYING = ("t", "say", "AudioError", "CheckpointError", "LimitError", "TextError", "ValueError")
 INTERNAL = ("Sample {} is forgotten; the recording is held from {} on.",)  # a mistake of ours, not of a person
 
 
