@@ -21,7 +21,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -48,6 +47,7 @@ import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16, write_wav
 from checkpoints import Settings, language_name
 from endpoints import DETECT, MODEL, spoken
+from errors import RefusalError, Stopped
 from quick_page import QuickPage
 from telling import (
     Cue,
@@ -277,7 +277,7 @@ class Page:
         }
         found: dict[str, checkpoints.Source] = {}
         for role in find:
-            with suppress(ValueError):  # its status line says so
+            with suppress(RefusalError):  # its status line says so
                 found[role] = find[role]()
         multilingual = {role for role in ("asr", "translation") if role in found and checkpoints.is_multilingual(found[role])}
         both_voices = "voice" in found and found["voice"].kind != "embedded"
@@ -333,7 +333,7 @@ class Page:
             began = time.perf_counter()
             try:
                 yield run
-            except _stopped() as error:
+            except Stopped as error:
                 if cancelled():
                     return
                 raise self.too_long() from error
@@ -1066,11 +1066,6 @@ def _so_far(windows: Iterator[Decoded], seconds: float, progress: gr.Progress, d
         progress(min(1.0, window.end / seconds), desc=say(doing))
     if not decoding.joined(done).text:
         raise NoSpeechError
-
-
-def _stopped() -> tuple[type[Exception], ...]:
-    """What a decode raises that was ended; nothing while none can have begun, as importing it takes seconds."""
-    return (sys.modules["decoding"].Stopped,) if "decoding" in sys.modules else ()
 
 
 def _saved(cascade: stst.Cascade, visitor: Visitor, parent: Path, name: str) -> tuple[list[str], str]:

@@ -53,7 +53,7 @@ def transcribe(audio: Audio | None, language: str | None = None, settings: Setti
     Raises:
         AudioError: the audio cannot be used, or nobody speaks in it.
         CheckpointError: the weights cannot be had.
-        ValueError: the checkpoint does not know the language.
+        RefusalError: the checkpoint does not know the language.
     """
     waveform = load_audio(audio, settings.max_seconds)
     import_frameworks()
@@ -88,7 +88,7 @@ def windows(
         n_beams: a recording is worth `N_BEAMS`; a stream has not the time.
 
     Raises:
-        decoding.Stopped: `stopped`, which is asked at every step, said so.
+        Stopped: `stopped`, which is asked at every step, said so.
     """
     import_frameworks()
     import decoding

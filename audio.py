@@ -17,6 +17,8 @@ import numpy as np
 import soundfile
 import soxr
 
+from errors import RefusalError
+
 SAMPLING_RATE = 16_000  # Hz, what Whisper hears and SpeechT5 speaks
 MIN_SECONDS = 0.1  # a click, not a word
 SILENCE_PEAK = 3 / 32768  # -81 dBFS: dither, or a microphone that is switched off
@@ -36,7 +38,7 @@ FFMPEG_CONTAINERS = "aac,ac3,aiff,amr,asf,au,caf,flac,matroska,webm,mov,mp4,m4a,
 Audio = str | Path | tuple[int, np.ndarray]
 
 
-class AudioError(ValueError):
+class AudioError(RefusalError):
     """Something about the audio that a person handed over; the message is a plain sentence saying what would work."""
 
 
@@ -262,7 +264,7 @@ def _file_blocks(path: Path, max_seconds: float) -> tuple[int, Iterator[np.ndarr
         raise AudioError(f"{path.name} is an empty file. Choose another.")
     try:
         file = soundfile.SoundFile(path)
-    except soundfile.LibsndfileError:
+    except (soundfile.LibsndfileError, TypeError):  # the second is its answer to x.raw, which says nothing of itself
         return _ffmpeg_blocks(path)
     if max_seconds * file.samplerate < file.frames < UNKNOWN_FRAMES:  # as it says itself: no need to read that far
         file.close()
@@ -291,19 +293,23 @@ def _ffmpeg_blocks(path: Path) -> tuple[int, Iterator[np.ndarray]]:
     if stream.codec_context is None:  # a codec that this FFmpeg does not know
         container.close()
         raise _unreadable(path.name)
-    # Downmixed here rather than by FFmpeg, whose stereo-to-mono differs between versions.
-    to_float = av.AudioResampler(format="fltp")
+    sampling_rate = stream.sample_rate  # of its beginning: it changes with what is decoded
 
     def blocks() -> Iterator[np.ndarray]:
+        form, to_float = "", av.AudioResampler("fltp")
         with container:
             try:
                 for frame in container.decode(stream):
+                    # Downmixed here rather than by FFmpeg, whose stereo-to-mono differs between versions. What was put together from
+                    # several files may change all of it in the middle.
+                    if form != (form := f"{frame.format.name} {frame.layout.name} {frame.sample_rate}"):
+                        to_float = av.AudioResampler("fltp", rate=sampling_rate)
                     for converted in to_float.resample(frame):
                         yield converted.to_ndarray().mean(axis=0)
             except av.FFmpegError as error:
                 raise AudioError(_damaged(path.name)) from error
 
-    return stream.sample_rate, blocks()
+    return sampling_rate, blocks()
 
 
 def _unreadable(name: str) -> AudioError:

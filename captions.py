@@ -87,7 +87,7 @@ def update(captions: Captions, waveform: np.ndarray, settings: Settings = Settin
 
     Raises:
         CheckpointError: the weights cannot be had.
-        ValueError: the chosen language is none that the checkpoint knows.
+        RefusalError: the chosen language is none that the checkpoint knows.
     """
     end = captions.window_start + len(waveform)
     while end > captions.step_end:

@@ -32,6 +32,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 
+from errors import RefusalError
+
 if TYPE_CHECKING:
     import torch
     from hibari import Hibari
@@ -122,7 +124,7 @@ Engine = Literal["fast", "pipeline"]
 T = TypeVar("T")
 
 
-class CheckpointError(ValueError):
+class CheckpointError(RefusalError):
     """A checkpoint cannot be had. The message says why and what would work."""
 
 

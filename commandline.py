@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import Settings
+from errors import RefusalError
 
 ENVIRONMENT_PREFIX = "SPEECH_"  # SPEECH_ASR_CHECKPOINT is --asr-checkpoint, and so on: a Space has no command line
 HELP = {
@@ -122,7 +123,7 @@ def run(inputs: Sequence[str], out: Path, suffixes: Collection[str], work: Work)
                         bar.write(str(written.replace(out / written.name)), file=sys.stdout)
             except Exception as error:
                 failed += 1
-                known = isinstance(error, ValueError | OSError)  # errors written to be read
+                known = isinstance(error, RefusalError | OSError)  # written to be read
                 bar.write(f"{_shown(file)}: {error if known else f'{type(error).__name__}: {error}'}", file=sys.stderr)
             report(1.0)
     print(f"{len(files) - failed} of {len(files)} done in {time.perf_counter() - began:.0f} s, {failed} failed.", file=sys.stderr)

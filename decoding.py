@@ -31,6 +31,7 @@ import checkpoints
 from alignment import align, median
 from audio import SAMPLING_RATE
 from checkpoints import Engine, Whisper
+from errors import RefusalError, Stopped
 from fast_whisper import (
     HOP,
     N_SAMPLES_PER_POSITION,
@@ -80,10 +81,6 @@ NO_SPEECH_PROBABILITY = 0.6
 
 LOOP_EVERY = 4  # steps from look to look for a loop, as the rest of the budget would only be more of it
 SLOW_STEP = 4  # times the fastest step so far: another process has come
-
-
-class Stopped(Exception):  # noqa: N818  # nothing went wrong
-    """Whoever asked for a decode does not want it any more."""
 
 
 class Turns:
@@ -436,7 +433,7 @@ def decode(whisper: Whisper, waveform: np.ndarray, options: Options | None = Non
         options: how; its fields may also be given by name: `decode(whisper, waveform, language="it")`.
 
     Raises:
-        ValueError: the language is none that the checkpoint knows.
+        RefusalError: the language is none that the checkpoint knows.
     """
     return joined(decode_windows(whisper, waveform, options, **changes))
 
@@ -459,7 +456,7 @@ def decode_windows(whisper: Whisper, waveform: np.ndarray, options: Options | No
     A waveform without speech, and engine "pipeline", give a single one.
 
     Raises:
-        ValueError: as `decode`.
+        RefusalError: as `decode`.
         Stopped: `options.stopped` said so.
     """
     options = replace(options or Options(), **changes)
@@ -528,13 +525,13 @@ def language_code(known: Collection[str], checkpoint: str, language: str | None)
     """ "italian", "Italian" or "it" -> "it"; None, which is to be detected, stays None.
 
     Raises:
-        ValueError: it is not among the languages that the checkpoint knows.
+        RefusalError: it is not among the languages that the checkpoint knows.
     """
     if language is None:
         return None
     code = checkpoints.language_code(language)
     if code not in known:
-        raise ValueError(f"{checkpoint} does not know {language}. Choose another language, or let it be detected.")
+        raise RefusalError(f"{checkpoint} does not know {language}. Choose another language, or let it be detected.")
     return code
 
 

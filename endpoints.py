@@ -14,6 +14,7 @@ import gradio as gr
 import asr
 import tts
 from audio import Recording
+from errors import RefusalError
 from telling import plainly
 from visitors import ACCUMULATED, CHUNK_ONLY, LimitError, StreamingMode, decode_captions
 
@@ -100,7 +101,7 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
                 before, stream = None, visitor.advance(name, lambda stream: decode_captions(stream, page.settings, final))
                 while stream is not None and stream is not before and not final:  # by itself, a step is all that is decoded
                     before, stream = stream, visitor.advance(name, lambda stream: decode_captions(stream, page.settings))
-            except ValueError:  # such as a language that the checkpoint does not know: the next call may name another
+            except RefusalError:  # such as a language that the checkpoint does not know: the next call may name another
                 visitor.streams.pop(name, None)
                 raise
         if final:

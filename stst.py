@@ -41,6 +41,7 @@ from checkpoints import (
     load_whisper,
     translates,
 )
+from errors import Stopped
 from text_translation import translate_text
 from tts import SENTENCE_END, SENTENCE_PAUSE, TextError, Voice, default_voice, synthesise
 
@@ -167,7 +168,6 @@ def stream(
         AudioError, CheckpointError: as `translate` and `synthesise`.
     """
     import_frameworks()
-    import decoding
 
     waveform = load_audio(audio, settings.max_seconds)
     into = language_code(target)
@@ -192,7 +192,7 @@ def stream(
 
     def check() -> None:
         if stopped():
-            raise decoding.Stopped
+            raise Stopped
 
     words: list[Timed] = []  # of a sentence that has not ended yet
     try:
@@ -246,7 +246,7 @@ def stream(
             transcript = (*cascade.transcript, *_timed(window, cascade.transcribed_seconds))
             cascade = replace(cascade, transcript=transcript, transcribed_seconds=window.end, seconds=dict(spent))
             yield cascade
-    except decoding.Stopped:
+    except Stopped:
         return
 
 
@@ -272,7 +272,7 @@ def check_translates(source: Source, into: str = "en") -> None:
 
 
 def translate_windows(waveform: np.ndarray, settings: Settings, *, stopped: Callable[[], bool] = lambda: False) -> Iterator[Decoded]:
-    """`translate`, window by window. `stopped` is asked at every step of a decode; once it says so, `decoding.Stopped` is raised."""
+    """`translate`, window by window. `stopped` is asked at every step of a decode; once it says so, `Stopped` is raised."""
     yield from _translated(load_translator(settings), waveform, settings, stopped)
 
 

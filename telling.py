@@ -28,6 +28,7 @@ import stst
 import translations
 from audio import SAMPLING_RATE
 from checkpoints import Settings, language_name
+from errors import RefusalError
 from visitors import Captioned
 
 Cue = tuple[float, float, str]  # from and to, in seconds, and what is said
@@ -88,7 +89,7 @@ def _plain_errors(name: str) -> Iterator[None]:
 
 def in_words(error: Exception, name: str) -> str:
     """An error as a person reads it; in full in the log where nobody foresaw it, with this name."""
-    if isinstance(error, ValueError):  # AudioError, TextError, CheckpointError: written to be read
+    if isinstance(error, RefusalError):
         return say(str(error))
     message = "Something went wrong on the server. What you recorded or chose is still here: try again."
     if isinstance(error, OSError) and error.errno in DISK_FULL:
@@ -114,7 +115,7 @@ def model_line(name: str, settings: Settings, factor: float | None, exact: bool 
     """Which checkpoint, from where; once it is loaded, on what it computes and in what; once it has run, how fast."""
     try:
         parts = [f"Model: {checkpoints.find_whisper(name).sentence}."]
-    except ValueError as error:
+    except RefusalError as error:
         return say(str(error))
     whisper = checkpoints.loaded_whisper(name, settings)
     if whisper is not None:
@@ -127,7 +128,7 @@ def model_line(name: str, settings: Settings, factor: float | None, exact: bool 
 def voice_line(settings: Settings, factor: float | None) -> str:
     try:
         parts = [f"Voice: {checkpoints.find_voice(settings).sentence}."]
-    except ValueError as error:
+    except RefusalError as error:
         return say(str(error))
     return _in_a_line([*parts, *_last_run(factor)])
 

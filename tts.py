@@ -35,6 +35,7 @@ from checkpoints import (
     load_speecht5,
     load_x_vector,
 )
+from errors import RefusalError, Stopped
 from spoken import in_alphabet, spoken_english
 
 if TYPE_CHECKING:
@@ -70,11 +71,7 @@ class Spoken(NamedTuple):
     done: float  # how much of the text has been spoken with it: up to 1.0
 
 
-class _Stopped(Exception):  # noqa: N818  # nothing went wrong
-    """Nobody wants the rest."""
-
-
-class TextError(ValueError):
+class TextError(RefusalError):
     """The text cannot be spoken; the message is a plain sentence saying what would work."""
 
 
@@ -123,9 +120,9 @@ def stream(
 
     def check() -> None:
         if stopped():
-            raise _Stopped
+            raise Stopped
 
-    with suppress(_Stopped):
+    with suppress(Stopped):
         yield from _spoken(text, voice, settings, language, check)
 
 

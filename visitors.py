@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar
 import asr
 from audio import SAMPLING_RATE, Recording
 from checkpoints import Settings, import_frameworks
+from errors import RefusalError
 
 if TYPE_CHECKING:  # importing it imports torch: seconds that an app which only starts up need not wait for
     from captions import Captions
@@ -124,7 +125,7 @@ Sent = Told | None  # None: a page without its script
 # --- the visitors -------------------------------------------------------------------------------------------------
 
 
-class LimitError(ValueError):
+class LimitError(RefusalError):
     """More than whoever runs the app allows; the message names the limit and what would fit."""
 
 

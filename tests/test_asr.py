@@ -13,6 +13,7 @@ import asr
 import decoding
 from audio import SAMPLING_RATE, AudioError, NoSpeechError, Recording, load_audio, to_pcm16
 from checkpoints import Settings, load_whisper
+from errors import RefusalError
 from tests.measures import word_error_rate
 from tests.sounds import BONJOUR, CLIPS, PARAGRAPH, QUICK_BROWN_FOX, at_rate, chirp, spoken, text_of
 
@@ -91,7 +92,7 @@ def test_no_clip_costs_more_tokens_than_its_length_can_hold() -> None:
 
 
 def test_a_language_that_the_checkpoint_was_not_taught_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ValueError, match="does not know cantonese"):
+    with pytest.raises(RefusalError, match="does not know cantonese"):
         asr.transcribe(QUICK_BROWN_FOX, "cantonese", SETTINGS)
 
 

@@ -141,6 +141,7 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
     """Bad inputs by what is wrong with them, with words that the sentence must hold."""
     (tmp_path / "empty.wav").touch()
     (tmp_path / "byte.wav").write_bytes(b"R")
+    (tmp_path / "samples.raw").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "text.wav").write_text("<html>Not found</html>")
     (tmp_path / "noise.mp3").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "playlist.m3u8").write_text(f"#EXTM3U\n#EXTINF:1,\n{QUICK_BROWN_FOX}\n")
@@ -171,6 +172,7 @@ def broken(tmp_path: Path) -> dict[str, tuple[object, str]]:
         "infinite": (write(tmp_path / "inf.wav", np.full(8000, np.inf, np.float32), 16000, "DOUBLE"), "damaged"),
         "text": (tmp_path / "text.wav", "is not sound that can be read"),
         "bytes": (tmp_path / "noise.mp3", "noise.mp3"),
+        "bytes that say nothing of themselves": (tmp_path / "samples.raw", "samples.raw is not sound that can be read"),
         "damaged": (tmp_path / "cut.flac", "cut.flac is damaged and cannot be read to its end"),
         "damaged in the middle": (tmp_path / "spoilt.m4a", "spoilt.m4a is damaged and cannot be read to its end"),
         "a codec that nobody knows": (tmp_path / "odd.m4a", "odd.m4a is not sound that can be read"),
@@ -190,7 +192,7 @@ BROKEN = [
     "nothing", "no file", "empty file", "one byte", "header only", "empty array", "silent", "too short", "too long",
     "not numbers", "infinite", "text", "bytes", "damaged", "damaged in the middle", "playlist",
     "playlist of a neighbour", "playlist in disguise", "video without sound", "absurd rate", "pictures", "words",
-    "folder", "a codec that nobody knows", "text in place of a name",
+    "bytes that say nothing of themselves", "folder", "a codec that nobody knows", "text in place of a name",
 ]  # fmt: skip
 
 
@@ -259,6 +261,15 @@ def test_the_first_sound_of_a_film_is_read_whatever_its_samples_are(tmp_path: Pa
     rate, samples = read_pcm(path)
     assert (rate, samples.dtype) == (48000, np.float32)
     np.testing.assert_allclose(samples, pcm / 2**15, atol=1e-6)
+
+
+def test_a_file_that_was_put_together_from_others_keeps_its_pace(tmp_path: Path) -> None:
+    parts = [write(tmp_path / f"{rate}.ts", chirp(1, rate), rate, "mp2", channels) for rate, channels in ((48000, 1), (16000, 2))]
+    (tmp_path / "both.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    waveform = load_audio(tmp_path / "both.ts")
+    assert len(waveform) / SAMPLING_RATE == pytest.approx(2, abs=0.1)
+    halves = [np.sqrt(np.square(half).mean()) for half in np.array_split(waveform, 2)]
+    assert halves[0] == pytest.approx(halves[1], rel=0.1)
 
 
 def test_what_is_too_loud_is_clipped_as_it_is_heard() -> None:

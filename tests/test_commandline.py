@@ -13,6 +13,7 @@ import asr
 import commandline
 import stst
 import tts
+from errors import RefusalError
 from tests.conftest import ROOT
 from tests.measures import word_error_rate
 from tests.sounds import BONJOUR, COUNTING, QUICK_BROWN_FOX
@@ -25,7 +26,7 @@ def write_name(file: str, folder: Path, name: str, report: commandline.Report) -
     path.write_text(file, encoding="utf-8")
     report(0.5)
     if "bad" in Path(file).name:
-        raise ValueError(f"{file} is bad. Choose another.")
+        raise RefusalError(f"{file} is bad. Choose another.")
     return [path]
 
 

@@ -19,6 +19,7 @@ import kernels
 from alignment import align
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
+from errors import Stopped
 from fast_whisper import Decoder, encode, fast, log_mel
 from tests.measures import word_error_rate
 from tests.sounds import CLIPS, COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken
@@ -47,7 +48,7 @@ def test_both_engines_understand_the_same(whisper: Whisper, fox: np.ndarray) -> 
 def test_the_pipeline_tells_which_language_it_heard_and_can_be_stopped(whisper: Whisper) -> None:
     counting, asked = load_audio(COUNTING), itertools.count()
     assert decoding.decode(whisper, counting, engine="pipeline").language == "it"
-    with pytest.raises(decoding.Stopped):
+    with pytest.raises(Stopped):
         decoding.decode(whisper, counting, engine="pipeline", stopped=lambda: next(asked) > 2)
     assert next(asked) < 6, "at the next token"
 

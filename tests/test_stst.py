@@ -15,6 +15,7 @@ import decoding
 import stst
 from audio import SAMPLING_RATE, NoSpeechError, load_audio
 from checkpoints import CheckpointError, Settings, load_whisper
+from errors import Stopped
 from kernels import int8_is_faster
 from stst import Timed, cut_sentences, words_of
 from tests.measures import word_error_rate
@@ -150,7 +151,7 @@ def test_a_cascade_that_is_stopped_ends_at_the_next_step_and_keeps_what_is_done(
 def test_a_decode_is_stopped_in_its_middle() -> None:
     asked: list[int] = []
     whisper = load_whisper(Settings().translation_checkpoint, Settings())
-    with pytest.raises(decoding.Stopped):
+    with pytest.raises(Stopped):
         decoding.decode(whisper, load_audio(COUNTING), stopped=lambda: bool(asked.append(1)) or len(asked) > 3)
     assert len(asked) == 4
 
