@@ -46,7 +46,7 @@ import translations
 import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16, write_wav
 from checkpoints import Settings, language_name
-from endpoints import DETECT, MODEL, spoken
+from endpoints import DETECT, MODEL, STEP, spoken
 from errors import RefusalError, Stopped
 from quick_page import QuickPage
 from telling import (
@@ -147,7 +147,7 @@ class Examples:
 
     audio: gr.Audio
     buttons: Sequence[gr.Button]
-    sound: Callable[[gr.Button, gr.Request, gr.Progress], str | None]  # a file; None for a button that is none of these
+    sound: Callable[[gr.Button, Visitor, gr.Progress], str | None]  # a file; None for a button that is none of these
 
 
 def never() -> bool:
@@ -235,16 +235,16 @@ class Page:
 
     # Handlers: what a click does.
 
-    def visitor(self, request: gr.Request | None) -> Visitor:
-        return self.visitors.of(request.session_hash if request else None)
+    def visitor(self, request: gr.Request | None, to_begin: bool = False) -> Visitor:
+        return self.visitors.of(request.session_hash if request else None, to_begin)
 
     def leave(self, request: gr.Request) -> None:
         self.visitors.leave(request.session_hash)
 
-    def own(self, path: str | None, request: gr.Request | None) -> None:
+    def own(self, path: str | None, visitor: Visitor) -> None:
         """What somebody has uploaded is deleted when they are gone; what else there is on this machine never."""
         if path is not None and Path(path).is_relative_to(self.cache):
-            self.visitor(request).own(Path(path))
+            visitor.own(Path(path))
 
     def hear(self, recording: Recording | None, chunk: str | None, number: int | None = None) -> None:
         """A chunk of a stream, or of none that is still wanted. Its file has served then."""
@@ -255,13 +255,13 @@ class Page:
             if chunk is not None and Path(chunk).is_relative_to(self.cache):
                 delete_upload(Path(chunk))
 
-    def sound_file(self, name: str, sound: tuple[int, Any], request: gr.Request | None) -> str:
+    def sound_file(self, name: str, sound: tuple[int, Any], visitor: Visitor) -> str:
         """A sound that was made for somebody: (Hz, int16 of shape (n_samples,)).
 
         Raises:
             OSError: the disk is full.
         """
-        path = self.visitor(request).new_folder(self.cache) / f"{name}.wav"
+        path = visitor.new_folder(self.cache) / f"{name}.wav"
         write_wav(path, *sound)
         return str(path)
 
@@ -322,23 +322,23 @@ class Page:
         return gr.Markdown(how_it_works.page(say), visible=True), image
 
     @contextmanager
-    def run(self, role: str, request: gr.Request | None, seconds: float = 0.0, cancelled: Callable[[], bool] = never) -> Iterator[Run]:
-        """A run of a model, within the limits; how fast it was is kept for the visitor's status line. One that is cancelled just ends.
+    def run(self, role: str, visitor: Visitor, seconds: float = 0.0, cancelled: Callable[[], bool] = never) -> Iterator[Run]:
+        """A run of a model, for as long as one may take; how fast it was is kept for the visitor's status line. One that is cancelled just
+        ends, and so does one of a visitor who is gone.
 
         Raises:
-            LimitError: the visitor has too many under way, or this one was ended because it took too long.
+            LimitError: it was ended because it took too long.
         """
-        visitor, run = self.visitor(request), Run(time.monotonic() + 60 * self.settings.max_run_minutes, seconds, cancelled)
-        with visitor.running(self.settings.max_runs):
-            began = time.perf_counter()
-            try:
-                yield run
-            except Stopped as error:
-                if cancelled():
-                    return
-                raise self.too_long() from error
-            if run.seconds > 0:
-                visitor.factors[role] = (time.perf_counter() - began) / run.seconds
+        began = time.perf_counter()
+        run = Run(time.monotonic() + 60 * self.settings.max_run_minutes, seconds, lambda: cancelled() or visitor.is_gone)
+        try:
+            yield run
+        except Stopped as error:
+            if cancelled():
+                return
+            raise RefusalError("The page was closed.") if visitor.is_gone else self.too_long() from error
+        if run.seconds > 0:
+            visitor.factors[role] = (time.perf_counter() - began) / run.seconds
 
     def too_long(self) -> LimitError:
         minutes = self.settings.max_run_minutes
@@ -362,6 +362,7 @@ class Page:
         def report(fraction: float, what: str) -> None:
             progress(fraction, desc=say(what))
 
+        checkpoints.find_mms_voice(into, self.settings)  # a program may ask for anything
         progress(0, desc=say(f"Loading a voice for {language_name(into)}"))
         checkpoints.load_mms_voice(into, self.settings, report)
         if not shortcut:
@@ -377,26 +378,27 @@ class Page:
             audio: a sound or video file.
             language: the language spoken; detected if not given.
         """
-        *_, decoded = self.transcribed(audio, language, request, progress)
+        *_, decoded = self.transcribed(audio, language, self.visitor(request, to_begin=True), progress)
         return decoded.text
 
     def transcribed(
         self,
         audio: str | None,
         language: str,
-        request: gr.Request | None,
+        visitor: Visitor,
         progress: gr.Progress,
         cancelled: Callable[[], bool] = never,
         word_times: bool = False,
     ) -> Iterator[Decoded]:
         """What is understood so far, after each window."""
-        self.own(audio, request)
-        waveform = load_audio(audio, self.settings.max_seconds)  # a mistake is told before anything is loaded
-        self.load_whisper(self.settings.asr_checkpoint, progress)
-        seconds = len(waveform) / SAMPLING_RATE
-        with self.run("asr", request, seconds, cancelled) as run:
-            how: dict[str, Any] = {"word_times": word_times, "n_beams": asr.N_BEAMS, "stopped": run.is_over}
-            yield from _so_far(asr.windows(waveform, spoken(language), self.settings, **how), seconds, progress, "Listening")
+        self.own(audio, visitor)
+        with visitor.running(self.settings.max_runs):
+            waveform = load_audio(audio, self.settings.max_seconds)  # a mistake is told before anything is loaded
+            self.load_whisper(self.settings.asr_checkpoint, progress)
+            seconds = len(waveform) / SAMPLING_RATE
+            with self.run("asr", visitor, seconds, cancelled) as run:
+                how: dict[str, Any] = {"word_times": word_times, "n_beams": asr.N_BEAMS, "stopped": run.is_over}
+                yield from _so_far(asr.windows(waveform, spoken(language), self.settings, **how), seconds, progress, "Listening")
 
     def translate(self, audio: str | None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()) -> str:
         """The English text of a recording in any of 99 languages.
@@ -404,19 +406,20 @@ class Page:
         Args:
             audio: a sound or video file.
         """
-        *_, decoded = self.translated(audio, request, progress)
+        *_, decoded = self.translated(audio, self.visitor(request, to_begin=True), progress)
         return decoded.text
 
     def translated(
-        self, audio: str | None, request: gr.Request | None, progress: gr.Progress, cancelled: Callable[[], bool] = never
+        self, audio: str | None, visitor: Visitor, progress: gr.Progress, cancelled: Callable[[], bool] = never
     ) -> Iterator[Decoded]:
         """What is translated so far, after each window."""
-        self.own(audio, request)
-        waveform = load_audio(audio, self.settings.max_seconds)
-        self.load_whisper(self.settings.translation_checkpoint, progress)
-        seconds = len(waveform) / SAMPLING_RATE
-        with self.run("translation", request, seconds, cancelled) as run:
-            yield from _so_far(stst.translate_windows(waveform, self.settings, stopped=run.is_over), seconds, progress, "Translating")
+        self.own(audio, visitor)
+        with visitor.running(self.settings.max_runs):
+            waveform = load_audio(audio, self.settings.max_seconds)
+            self.load_whisper(self.settings.translation_checkpoint, progress)
+            seconds = len(waveform) / SAMPLING_RATE
+            with self.run("translation", visitor, seconds, cancelled) as run:
+                yield from _so_far(stst.translate_windows(waveform, self.settings, stopped=run.is_over), seconds, progress, "Translating")
 
     def synthesise(
         self, text: str, voice: str | None = None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()
@@ -427,10 +430,11 @@ class Page:
             text: English as it is written.
             voice: SpeechT5, one of its seven speakers, or embedded; SpeechT5 where it can be had, if not given.
         """
-        return self.sound_file("speech", tts.joined(list(self.synthesised(text, voice, request, progress))), request)
+        visitor = self.visitor(request, to_begin=True)
+        return self.sound_file("speech", tts.joined(list(self.synthesised(text, voice, visitor, progress))), visitor)
 
     def synthesised(
-        self, text: str, voice: str | None, request: gr.Request | None, progress: gr.Progress, cancelled: Callable[[], bool] = never
+        self, text: str, voice: str | None, visitor: Visitor, progress: gr.Progress, cancelled: Callable[[], bool] = never
     ) -> Iterator[tts.Spoken]:
         """Its speech, piece by piece.
 
@@ -441,12 +445,12 @@ class Page:
         chosen = self.chosen_voice(voice)
         self.load_voice(chosen, progress)
         progress(0, desc=say("Speaking"))
-        with self.run("voice", request, cancelled=cancelled) as run:
+        with visitor.running(self.settings.max_runs), self.run("voice", visitor, cancelled=cancelled) as run:
             for part in tts.stream(text, chosen, self.settings, stopped=run.is_over):
                 run.seconds += len(part.speech) / part.sampling_rate
                 yield part
                 progress(part.done, desc=say("Speaking"))
-            if run.is_late() and not cancelled():
+            if run.is_late() and not run.cancelled():
                 raise self.too_long()
 
     def chosen_voice(self, voice: str | None) -> tts.Voice:
@@ -458,7 +462,7 @@ class Page:
         voice: str | None,
         target: str,
         shortcut: bool,
-        request: gr.Request | None,
+        visitor: Visitor,
         progress: gr.Progress,
         cancelled: Callable[[], bool] = never,
         with_transcript: bool = False,
@@ -468,36 +472,37 @@ class Page:
         Raises:
             LimitError: as `run`; what it had come to until then was handed out.
         """
-        self.own(audio, request)
-        waveform = load_audio(audio, self.settings.max_seconds)
-        into = checkpoints.language_code(target)
-        stst.check_translates(checkpoints.find_whisper(self.settings.translation_checkpoint), into)
-        chosen = self.chosen_voice(voice) if into == "en" else None
-        self.load_whisper(self.settings.translation_checkpoint, progress)
-        if chosen is not None:
-            self.load_voice(chosen, progress)
-        else:
-            self.load_target(into, shortcut, progress)
-        progress(0, desc=say("Translating"))
-        with self.run("translation", request, cancelled=cancelled) as run:
-            cascades = stst.stream(
-                (SAMPLING_RATE, waveform),
-                chosen,
-                self.settings,
-                into,
-                shortcut=shortcut,
-                with_transcript=with_transcript,
-                stopped=run.is_over,
-            )
-            for cascade in cascades:
-                run.seconds = cascade.heard_seconds
-                yield cascade
-                if cascade.transcribed_seconds:
-                    progress(cascade.transcribed_seconds / cascade.audio_seconds, desc=say("Writing down what was said"))
-                else:
-                    progress(cascade.heard_seconds / cascade.audio_seconds, desc=say("Translating"))
-            if run.is_late() and not cancelled():
-                raise self.too_long()
+        self.own(audio, visitor)
+        with visitor.running(self.settings.max_runs):
+            waveform = load_audio(audio, self.settings.max_seconds)
+            into = checkpoints.language_code(target or "english")  # a program may send null
+            stst.check_translates(checkpoints.find_whisper(self.settings.translation_checkpoint), into)
+            chosen = self.chosen_voice(voice) if into == "en" else None
+            self.load_whisper(self.settings.translation_checkpoint, progress)
+            if chosen is not None:
+                self.load_voice(chosen, progress)
+            else:
+                self.load_target(into, shortcut, progress)
+            progress(0, desc=say("Translating"))
+            with self.run("translation", visitor, cancelled=cancelled) as run:
+                cascades = stst.stream(
+                    (SAMPLING_RATE, waveform),
+                    chosen,
+                    self.settings,
+                    into,
+                    shortcut=shortcut,
+                    with_transcript=with_transcript,
+                    stopped=run.is_over,
+                )
+                for cascade in cascades:
+                    run.seconds = cascade.heard_seconds
+                    yield cascade
+                    if cascade.transcribed_seconds:
+                        progress(cascade.transcribed_seconds / cascade.audio_seconds, desc=say("Writing down what was said"))
+                    else:
+                        progress(cascade.heard_seconds / cascade.audio_seconds, desc=say("Translating"))
+                if run.is_late() and not run.cancelled():
+                    raise self.too_long()
 
     def speech_to_speech_translation(
         self,
@@ -516,8 +521,9 @@ class Page:
             target: the language to speak, like "english" or "it".
             shortcut: into another language than English by the course's shortcut rather than by text translation.
         """
-        *_, cascade = self.cascade(audio, voice, target, shortcut, request, progress)
-        return self.sound_file("speech", (cascade.sampling_rate, cascade.speech), request), cascade.text
+        visitor = self.visitor(request, to_begin=True)
+        *_, cascade = self.cascade(audio, voice, target, shortcut, visitor, progress)
+        return self.sound_file("speech", (cascade.sampling_rate, cascade.speech), visitor), cascade.text
 
     # Tabs: what is where.
 
@@ -536,12 +542,12 @@ class Page:
         files = self.subtitle_files("full")
         self.source("asr")
 
-        def run(audio: str | None, language: str, request: gr.Request, progress: gr.Progress) -> Iterator[list[Any]]:
+        def run(audio: str | None, language: str, visitor: Visitor, progress: gr.Progress) -> Iterator[list[Any]]:
             import captions
 
-            visitor, decoded = self.visitor(request), None
+            decoded = None
             with visitor.cancellable("full") as run:
-                for decoded in self.transcribed(audio, language, request, progress, run.is_set, word_times=True):
+                for decoded in self.transcribed(audio, language, visitor, progress, run.is_set, word_times=True):
                     if visitor.is_current("full", run):  # what stood there for the last recording goes with the first words
                         yield [decoded.text, *_played(None, (), "full", 0.0), *_offered(())]
                 if decoded is None or not visitor.is_current("full", run):
@@ -567,23 +573,25 @@ class Page:
         self.source("asr")
 
         def begin(sent: Sent, request: gr.Request) -> tuple[Any, ...]:
-            self.visitor(request).begin(mode.name, mode.begin(Recording(self.settings.max_seconds)), sent)
+            self.visitor(request, to_begin=True).begin(mode.name, mode.begin(Recording(self.settings.max_seconds)), sent)
             return "", say("Listening."), gr.Timer(active=True)
 
         def decode(language: str, request: gr.Request) -> Any:
             try:
-                stream = self.decode(mode, mode.name, language, request)
+                stream = self.decode(mode, mode.name, language, self.visitor(request))
             except Exception as error:  # told once, where the next tick would tell it again
                 return gr.skip(), in_words(error, mode.name), gr.Timer(active=False)
             return (stream.text, self.told(mode, stream), gr.skip()) if stream else (gr.skip(), gr.skip(), gr.skip())
 
         def finish(language: str, sent: Sent, request: gr.Request) -> tuple[Any, ...]:
-            if not self.visitor(request).heard_all(mode.name, sent, IN_FLIGHT_SECONDS):
-                return gr.skip(), gr.skip(), gr.skip()
+            visitor = self.visitor(request)
             try:
-                stream = self.decode(mode, mode.name, language, request)
+                heard = visitor.heard_all(mode.name, sent, IN_FLIGHT_SECONDS)
+                stream = self.decode(mode, mode.name, language, visitor, sent) if heard else None
             except Exception as error:  # as above, and the ticks end all the same
                 return gr.skip(), in_words(error, mode.name), gr.Timer(active=False)
+            if stream is None and mode.name in visitor.streams:  # a new recording has begun meanwhile
+                return gr.skip(), gr.skip(), gr.skip()
             if stream is None or not stream.text:
                 return "", say(str(NoSpeechError())), gr.Timer(active=False)
             return stream.text, self.told(mode, stream), gr.Timer(active=False)
@@ -595,8 +603,13 @@ class Page:
 
         outputs = [text, cost, timer]
         microphone.start_recording(plainly(begin), sent, outputs, js=_begin(mode.name), queue=False, **PRIVATE)
-        timer.tick(plainly(decode), language, outputs, trigger_mode="once", **MODEL, **PRIVATE)
-        stop = microphone.stop_recording(plainly(finish), [language, sent], outputs, js=_finish(mode.name), **MODEL, **PRIVATE)
+        timer.tick(plainly(decode), language, outputs, trigger_mode="once", **STEP, **PRIVATE)
+        ended: dict[str, Any] = {
+            "trigger_mode": "multiple",
+            **STEP,
+            **PRIVATE,
+        }  # the next recording's Stop may come before this one is done
+        stop = microphone.stop_recording(plainly(finish), [language, sent], outputs, js=_finish(mode.name), **ended)
         stop.then(plainly(settle), None, [text, cost], **PRIVATE)
 
     def microphone(self, name: str) -> tuple[gr.Audio, gr.JSON]:
@@ -628,9 +641,9 @@ class Page:
         microphone.change(plainly(hear), [microphone, sent], None, js=hand_over, **heard)
         return microphone, sent
 
-    def decode(self, mode: StreamingMode[Any], name: str, language: str, request: gr.Request) -> Any:
-        """Decodes what a visitor has said since the last time; None where a new recording has begun meanwhile."""
-        return self.visitor(request).advance(name, lambda stream: mode.decode(stream, spoken(language), self.settings))
+    def decode(self, mode: StreamingMode[Any], name: str, language: str, visitor: Visitor, sent: Sent = None) -> Any:
+        """Decodes what a visitor has said since the last time, as `Visitor.advance`."""
+        return visitor.advance(name, lambda stream: mode.decode(stream, spoken(language), self.settings), sent)
 
     def told(self, mode: StreamingMode[Any], stream: Any) -> str:
         full = f"The recording is full ({self.settings.max_minutes:g} minutes): press Stop." if stream.recording.is_full else ""
@@ -651,7 +664,7 @@ class Page:
         self.source("asr")
 
         def begin(task: str, language: str, sent: Sent, request: gr.Request) -> list[Any]:
-            self.visitor(request).begin("captions", self.captioned(task, language), sent)
+            self.visitor(request, to_begin=True).begin("captions", self.captioned(task, language), sent)
             return shown("", say("Listening."), live=True)
 
         def decode(request: gr.Request) -> tuple[Any, ...]:
@@ -673,13 +686,15 @@ class Page:
             import captions
 
             visitor = self.visitor(request)
-            if not visitor.heard_all("captions", sent, IN_FLIGHT_SECONDS):
-                return [gr.skip() for _ in outputs]
             try:
-                stream = visitor.advance("captions", lambda stream: decode_captions(stream, self.settings, final=True))
+                heard = visitor.heard_all("captions", sent, IN_FLIGHT_SECONDS)
+                last: Callable[[Captioned], Captioned] = functools.partial(decode_captions, settings=self.settings, final=True)
+                stream = visitor.advance("captions", last, sent) if heard else None
             except Exception as error:  # as above, and the ticks end all the same
                 before = visitor.streams.get("captions")
                 return shown(before.captions.committed if before and before.captions else "", in_words(error, "captions"))
+            if stream is None and "captions" in visitor.streams:  # a new recording has begun meanwhile
+                return [gr.skip() for _ in outputs]
             if stream is None or stream.captions is None or not stream.captions.words:
                 return shown("", say(str(NoSpeechError())))
             words = stream.captions.words
@@ -702,9 +717,10 @@ class Page:
 
         outputs = [live, text, status, *files, timer, clock]
         microphone.start_recording(plainly(begin), [task, language, sent], outputs, js=_begin("captions"), queue=False, **PRIVATE)
-        timer.tick(plainly(decode), None, [live, status, timer, clock], trigger_mode="once", **MODEL, **PRIVATE)
+        timer.tick(plainly(decode), None, [live, status, timer, clock], trigger_mode="once", **STEP, **PRIVATE)
         clock.tick(plainly(tell), None, status, trigger_mode="once", concurrency_limit=None, **PRIVATE)
-        stop = microphone.stop_recording(plainly(finish), sent, outputs, js=_finish("captions"), **MODEL, **PRIVATE)
+        ended: dict[str, Any] = {"trigger_mode": "multiple", **STEP, **PRIVATE}  # as above
+        stop = microphone.stop_recording(plainly(finish), sent, outputs, js=_finish("captions"), **ended)
         stop.then(plainly(tell), None, status, **PRIVATE)
 
     def captioned(self, task: str, language: str) -> Captioned:
@@ -726,10 +742,9 @@ class Page:
         text = self.text("translation", "English", lines=4)
         self.source("translation")
 
-        def run(audio: str | None, request: gr.Request, progress: gr.Progress) -> Iterator[list[Any]]:
-            visitor = self.visitor(request)
+        def run(audio: str | None, visitor: Visitor, progress: gr.Progress) -> Iterator[list[Any]]:
             with visitor.cancellable("translation") as run:
-                for decoded in self.translated(audio, request, progress, run.is_set):
+                for decoded in self.translated(audio, visitor, progress, run.is_set):
                     if visitor.is_current("translation", run):
                         yield [decoded.text]
 
@@ -747,12 +762,12 @@ class Page:
         speech = gr.Audio(label=t("Speech"), interactive=False, buttons=["download"], elem_id="speech-synthesis")
         self.source("voice")
 
-        def run(text: str, voice: str | None, request: gr.Request, progress: gr.Progress) -> Iterator[list[Any]]:
-            visitor, parts, seconds, ended = self.visitor(request), list[tts.Spoken](), 0.0, ""
+        def run(text: str, voice: str | None, visitor: Visitor, progress: gr.Progress) -> Iterator[list[Any]]:
+            parts, seconds, ended = list[tts.Spoken](), 0.0, ""
             playing = Playing()
             with visitor.cancellable("synthesis") as run:
                 try:
-                    for part in self.synthesised(text, voice, request, progress, run.is_set):
+                    for part in self.synthesised(text, voice, visitor, progress, run.is_set):
                         if not visitor.is_current("synthesis", run):
                             return
                         parts.append(part)
@@ -770,7 +785,7 @@ class Page:
                     return
                 told = f"{ended} {say(f'{seconds:.1f} s of speech.')}"
                 try:
-                    yield [playing.value, told, self.sound_file("speech", tts.joined(parts), request)]
+                    yield [playing.value, told, self.sound_file("speech", tts.joined(parts), visitor)]
                 except OSError:
                     yield [playing.value, f"{told} {say(NO_FILES)}", gr.skip()]
 
@@ -818,15 +833,14 @@ class Page:
             target: str,
             shortcut: bool,
             with_transcript: bool,
-            request: gr.Request,
+            visitor: Visitor,
             progress: gr.Progress,
         ) -> Iterator[list[Any]]:
-            visitor = self.visitor(request)
             hidden, playing, cascade, ended = gr.update(visible=False, value=None), Playing(), None, ""
             with visitor.cancellable(source) as run:
                 yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, hidden, hidden]
                 try:
-                    for cascade in self.cascade(audio, voice, target, shortcut, request, progress, run.is_set, with_transcript):
+                    for cascade in self.cascade(audio, voice, target, shortcut, visitor, progress, run.is_set, with_transcript):
                         if not visitor.is_current(source, run):
                             return
                         for sentence in cascade.sentences[len(playing) :]:
@@ -864,41 +878,38 @@ class Page:
 
         def given(paths: list[str] | None, request: gr.Request) -> gr.Button:
             for path in paths or ():
-                self.own(path, request)
+                self.own(path, self.visitor(request))
             return gr.Button(interactive=bool(paths))
 
         files.change(plainly(given), files, button, queue=False, **PRIVATE)
 
         def run(
-            paths: list[str], voice: str | None, target: str, shortcut: bool, request: gr.Request, progress: gr.Progress
+            paths: list[str], voice: str | None, target: str, shortcut: bool, visitor: Visitor, progress: gr.Progress
         ) -> Iterator[list[Any]]:
-            visitor, names = self.visitor(request), set[str]()
-            lines: list[str] = []
-            written: list[str] = []
+            names, lines, written = set[str](), list[str](), list[str]()
             with visitor.cancellable("files") as run:
                 yield ["", gr.update(visible=False, value=None)]
                 for path in paths:
                     if run.is_set():
-                        lines.append(say("Cancelled."))
                         break
                     cascade, name, ended = None, Path(path).name, ""
                     try:
-                        for cascade in self.cascade(path, voice, target, shortcut, request, progress, run.is_set):
+                        for cascade in self.cascade(path, voice, target, shortcut, visitor, progress, run.is_set):
                             if not visitor.is_current("files", run):
                                 return
                             yield [listed([*lines, f"{name}: {report(cascade, is_over=False)}"]), gr.skip()]
                     except Exception as error:  # the others go on
                         ended = in_words(error, "files")
                     if cascade is not None:
-                        files, full = _saved(cascade, visitor, self.cache, commandline.unique_name(path, names))
-                        written += files
+                        saved, full = _saved(cascade, visitor, self.cache, commandline.unique_name(path, names))
+                        written += saved
                         ended = f"{ended} {report(cascade)} {full}"
-                    ended = ended or say("Cancelled.")
-                    lines.append(ended if ended.startswith(name) else f"{name}: {ended}")
+                    if ended:
+                        lines.append(ended if ended.startswith(name) else f"{name}: {ended}")
                     if not visitor.is_current("files", run):
                         return
                     yield [listed(lines), gr.update(visible=bool(written), value=written)]
-                yield [listed(lines), gr.skip()]
+                yield [listed([*lines, say("Cancelled.")] if run.is_set() else lines), gr.skip()]
 
         self.on_run(button, "files", run, [files, *how], [status, results], cancel, show_progress_on=progress_bar)
 
@@ -936,7 +947,7 @@ class Page:
         """What begins a run. One that begins before the last has ended takes its place; Cancel is seen meanwhile.
 
         Args:
-            run: takes the inputs, the request and the progress; yields the outputs.
+            run: takes the inputs, the visitor and the progress; yields the outputs.
             examples: buttons which begin it, too, with a sound of their own in place of the first input.
         """
 
@@ -947,10 +958,11 @@ class Page:
 
         # Gradio's own come first: only before what a handler takes any number of does it give them.
         def begin(clicked: gr.EventData, request: gr.Request, progress: gr.Progress = gr.Progress(), *given: Any) -> Iterator[list[Any]]:
-            if examples and (example := examples.sound(cast(gr.Button, clicked.target), request, progress)):
+            visitor = self.visitor(request, to_begin=True)  # once: who leaves meanwhile is not to be taken for somebody who is back
+            if examples and (example := examples.sound(cast(gr.Button, clicked.target), visitor, progress)):
                 given = (example, *given[1:])
                 yield [example, *[gr.skip() for _ in outputs]]
-            for update in run(*given, request, progress):
+            for update in run(*given, visitor, progress):
                 yield [gr.skip(), *update] if examples else update
 
         clicks = [each.click for each in (button, *(examples.buttons if examples else ()))]
@@ -1003,7 +1015,7 @@ class Page:
         button = gr.Button(t(title), variant="primary", interactive=False)
 
         def given(path: str | None, request: gr.Request) -> gr.Button:
-            self.own(path, request)
+            self.own(path, self.visitor(request))
             return gr.Button(interactive=path is not None)
 
         audio.change(plainly(given), audio, button, queue=False, **PRIVATE)
@@ -1014,8 +1026,9 @@ class Page:
         button = gr.UploadButton(str(t("Choose a video (mp4, webm)")), file_types=["video", "audio"], size="md")
 
         def sound_of(path: str, request: gr.Request) -> str:
-            self.own(path, request)
-            return self.sound_file(Path(path).stem, (SAMPLING_RATE, to_pcm16(load_audio(path, self.settings.max_seconds))), request)
+            visitor = self.visitor(request)
+            self.own(path, visitor)
+            return self.sound_file(Path(path).stem, (SAMPLING_RATE, to_pcm16(load_audio(path, self.settings.max_seconds))), visitor)
 
         button.upload(plainly(sound_of), button, audio, api_visibility="private")
 
@@ -1037,14 +1050,14 @@ class Page:
             self.foreign_examples += others
         files = {f"{file.stem}-{name}": file for file in EXAMPLES.values()}
 
-        def sound(button: gr.Button, request: gr.Request, progress: gr.Progress) -> str | None:
+        def sound(button: gr.Button, visitor: Visitor, progress: gr.Progress) -> str | None:
             if button.elem_id in files:
-                return str(shutil.copy(files[button.elem_id], self.visitor(request).new_folder(self.cache)))
+                return str(shutil.copy(files[button.elem_id], visitor.new_folder(self.cache)))
             if button.elem_id == of_the_hub.elem_id:
-                return self.sound_file("example", stst.first_example(), request)
+                return self.sound_file("example", stst.first_example(), visitor)
             if button.elem_id == english.elem_id:
                 self.load_voice(tts.default_voice(self.settings), progress)
-                return self.sound_file("example", tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings), request)
+                return self.sound_file("example", tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings), visitor)
             return None
 
         return Examples(audio, [english, *others, of_the_hub], sound)

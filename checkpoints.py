@@ -266,7 +266,7 @@ def leave_cuda() -> None:
 
     _cuda_is_full = True
     with _locks_guard:
-        for key in [key for key in _loaded if isinstance(key, tuple) and any(str(part).startswith("cuda") for part in key)]:
+        for key in [key for key in [*_loaded] if isinstance(key, tuple) and any(str(part).startswith("cuda") for part in key)]:
             del _loaded[key]
     torch.cuda.empty_cache()
 
@@ -763,6 +763,21 @@ def find_mms_voices(settings: Settings) -> dict[str, Source]:
     return {code: Source(name, name, "hub") for code, name in names.items() if name in on_the_hub or _is_cached(name)}
 
 
+def find_mms_voice(language: str, settings: Settings) -> Source:
+    """The one of a language, by Whisper's code of it.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    source = find_mms_voices(settings).get(language)
+    if source is None:
+        raise CheckpointError(
+            f"No voice speaks {language_name(language[:20])} here: none of {settings.mms_voices.format('*')} is on this disk or to be had. "
+            "Choose another language, or English."
+        )
+    return source
+
+
 @functools.lru_cache(maxsize=4)
 def _hub_names(pattern: str) -> frozenset[str]:
     """The names on the Hub that a pattern like "facebook/mms-tts-{}" matches. Asked once per process."""
@@ -787,18 +802,13 @@ def load_mms_voice(language: str, settings: Settings, report: Report | None = No
     Raises:
         CheckpointError: there is none, or it cannot be had.
     """
+    source = find_mms_voice(language, settings)
     device, dtype = _place(settings)
 
     def load() -> MMSVoice:
         import_frameworks()
         from transformers import VitsModel, VitsTokenizer
 
-        source = find_mms_voices(settings).get(language)
-        if source is None:
-            raise CheckpointError(
-                f"No voice speaks {language_name(language)} here: none of {settings.mms_voices.format('*')} is on this disk or to be had. "
-                "Choose another language, or English."
-            )
         folder = _folder(source, MODEL_FILES, report)
         model = VitsModel.from_pretrained(folder, dtype=dtype).to(device).eval()
         return MMSVoice(source, model, VitsTokenizer.from_pretrained(folder))

@@ -798,7 +798,6 @@ def _plain(whisper: Whisper, waveform: np.ndarray, options: Options) -> Decoded:
     return Decoded(result["text"].strip(), language=language or "en", end=seconds)
 
 
-@functools.lru_cache(maxsize=8)
 def _pipeline(whisper: Whisper) -> Any:
     """`pipeline("automatic-speech-recognition", ...)` as in Gradio's tutorial, around weights already loaded."""
     from transformers import logging, pipeline

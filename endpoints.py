@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from app import Page
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}  # whatever runs a model; the decodes take turns inside
+STEP: dict[str, Any] = {"concurrency_id": "step", "concurrency_limit": 16}  # of a stream: it waits for no place that a whole file has
 DETECT = "detect"
 LANGUAGES = [DETECT, *asr.LANGUAGES]
 TASKS = ["transcribe", "translate"]
@@ -53,16 +54,16 @@ def add(page: Page) -> None:
 
 def _add_stream(page: Page, mode: StreamingMode[Any], speech: gr.Audio, language: gr.Dropdown, text: gr.Textbox, send: gr.Button) -> None:
     def stream_chunk(chunk: str, language: str, new_recording: bool, request: gr.Request) -> str:
-        visitor, name = page.visitor(request), f"{mode.name}-endpoint"
+        visitor, name = page.visitor(request, to_begin=True), f"{mode.name}-endpoint"
         if new_recording or name not in visitor.streams:
             visitor.streams[name] = mode.begin(Recording(page.settings.max_seconds))
         recording = visitor.streams[name].recording
         if recording.is_full:
             page.hear(None, chunk)
             raise LimitError(f"The recording is full ({page.settings.max_minutes:g} minutes). Begin a new one.")
-        page.hear(recording, chunk)
         with visitor.running(page.settings.max_runs):
-            stream = page.decode(mode, name, language, request)
+            page.hear(recording, chunk)
+            stream = page.decode(mode, name, language, visitor)
         return stream.text if stream else ""
 
     stream_chunk._mcp_type = "page"  # type: ignore[attr-defined]  # no tool: each MCP call is a session of its own, which forgets
@@ -75,7 +76,7 @@ def _add_stream(page: Page, mode: StreamingMode[Any], speech: gr.Audio, language
     """
     new_recording = gr.Checkbox(label="New recording", visible=False)
     given = [speech, language, new_recording]
-    send.click(plainly(stream_chunk), given, text, api_name=f"stream_{mode.name}", **MODEL)
+    send.click(plainly(stream_chunk), given, text, api_name=f"stream_{mode.name}", **STEP)
 
 
 def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.Textbox, send: gr.Button) -> None:
@@ -88,15 +89,15 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
             task: transcribe, or translate into English.
             language: the language spoken; detected if not given.
         """
-        visitor, name = page.visitor(request), "captions-endpoint"
+        visitor, name = page.visitor(request, to_begin=True), "captions-endpoint"
         if name not in visitor.streams:
             visitor.streams[name] = page.captioned(task, language)
         recording = visitor.streams[name].recording
-        if chunk is not None:
-            page.hear(recording, chunk)
-        if final:
-            recording.finish()
         with visitor.running(page.settings.max_runs):
+            if chunk is not None:
+                page.hear(recording, chunk)
+            if final:
+                recording.finish()
             try:
                 before, stream = None, visitor.advance(name, lambda stream: decode_captions(stream, page.settings, final))
                 while stream is not None and stream is not before and not final:  # by itself, a step is all that is decoded
@@ -114,4 +115,4 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
     final = gr.Checkbox(label="Final", visible=False)
     task = gr.Dropdown(TASKS, value=TASKS[0], label="Task", visible=False)
     partial = gr.Textbox(label="Partial", visible=False)
-    send.click(plainly(caption_chunk), [speech, final, task, language], [text, partial], api_name="captions", **MODEL)
+    send.click(plainly(caption_chunk), [speech, final, task, language], [text, partial], api_name="captions", **STEP)

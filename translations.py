@@ -179,6 +179,7 @@ CHINESE = {
     # Limits.
     "You have {} runs under way already. Wait for one to end, or cancel it.": "您已有 {} 个任务在运行。请等其中一个结束，或取消它。",
     "{} visitors are here already, as many as this machine can serve. Try again in a few minutes.": "已有 {} 位访客，这台机器无法再服务更多。请几分钟后再试。",
+    "The page was closed.": "页面已关闭。",
     "This took longer than {} minutes, the most that one run may take here. Try something shorter.": (
         "运行时间超过 {} 分钟，这是这里一次运行的上限。请用更短的内容再试。"
     ),

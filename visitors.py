@@ -149,9 +149,15 @@ class Visitor:
     n_running: int = 0
     last_seen: float = field(default_factory=time.monotonic)
     left: bool = False
+    is_gone: bool = False  # and nothing of theirs is worth a computation
     _asked: dict[str, list[threading.Event]] = field(default_factory=dict)  # runs that wait for their turn, by name; set once cancelled
     _uploads: set[Path] = field(default_factory=set)
     _folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def is_served(self) -> bool:
+        """Whether they have said something, or have something made. Who only looks at the page costs nothing."""
+        return bool(self.streams or self.n_running)
 
     @contextmanager
     def running(self, max_runs: int) -> Iterator[None]:
@@ -222,13 +228,22 @@ class Visitor:
             time.sleep(0.02)
         return name not in self.streams  # nothing was begun, so that there is nothing to spoil
 
-    def advance(self, name: str, decode: Callable[[S], S]) -> S | None:
-        """Decodes what was said since the last time; None where a new recording has begun meanwhile."""
+    def advance(self, name: str, decode: Callable[[S], S], sent: Sent = None) -> S | None:
+        """Decodes what was said since the last time; None where there is nothing, or a new recording has begun meanwhile.
+
+        Args:
+            sent: of which recording, where only that one is meant.
+        """
         with self.decoding:
-            before = self.streams.get(name)
+            before = self.stream(name, sent)
             if before is None:
                 return None
-            after = decode(before)
+            try:
+                after = decode(before)
+            except Exception:
+                if self.streams.get(name) is not before:  # what is wrong with the last recording is no matter of the new one's
+                    return None
+                raise
             with self.changing:
                 if self.streams.get(name) is not before:
                     return None
@@ -241,10 +256,11 @@ class Visitor:
         Args:
             parent: where it is made; the page can hand out what is there.
         """
-        if self._folder is None:
-            parent.mkdir(parents=True, exist_ok=True)
-            self._folder = tempfile.TemporaryDirectory(prefix=secrets.token_urlsafe(16), dir=parent, ignore_cleanup_errors=True)
-        return Path(self._folder.name)
+        with self.changing:
+            if self._folder is None:
+                parent.mkdir(parents=True, exist_ok=True)
+                self._folder = tempfile.TemporaryDirectory(prefix=secrets.token_urlsafe(16), dir=parent, ignore_cleanup_errors=True)
+            return Path(self._folder.name)
 
     def new_folder(self, parent: Path) -> Path:
         """One within it, for files that take the place of others on the page: browsers keep what they got by its name."""
@@ -271,6 +287,7 @@ class Visitor:
         return folders | ({Path(self._folder.name)} if self._folder is not None else set())
 
     def free(self) -> None:
+        self.is_gone = True
         for name in (*self.runs, *self._asked):
             self.cancel(name)
         self.streams.clear()
@@ -295,8 +312,11 @@ class Visitors:
     def __len__(self) -> int:
         return len(self._visitors)
 
-    def of(self, session: str | None) -> Visitor:
+    def of(self, session: str | None, to_begin: bool = False) -> Visitor:
         """Whoever has this session; None is a call without one, as of an MCP tool: somebody new.
+
+        Args:
+            to_begin: something is about to be made for them.
 
         Raises:
             LimitError: there are too many others.
@@ -304,7 +324,8 @@ class Visitors:
         session = session or secrets.token_urlsafe(16)
         with self._lock:
             self._free_idle()
-            if session not in self._visitors and self._n_served() >= self.max_visitors:
+            visitor = self._visitors.get(session)
+            if (visitor is None or (to_begin and not visitor.is_served)) and self._n_served() >= self.max_visitors:
                 self._free(lambda visitor: visitor.left)  # within their grace: whoever is here goes first
                 if self._n_served() >= self.max_visitors:
                     raise LimitError(
@@ -315,8 +336,7 @@ class Visitors:
             return visitor
 
     def _n_served(self) -> int:
-        """Those who have said something, or have something made. Who only looks at the page costs nothing."""
-        return sum(bool(visitor.streams or visitor.n_running) for visitor in self._visitors.values())
+        return sum(visitor.is_served for visitor in self._visitors.values())
 
     def leave(self, session: str | None) -> None:
         """The page was closed; a visitor who is not back after a grace is forgotten."""
@@ -335,7 +355,7 @@ class Visitors:
         with self._lock:
             self._free_idle()
             kept = {place for visitor in self._visitors.values() for place in visitor.places()}
-        for place in folder.iterdir():
+        for place in folder.glob("*"):  # of which there are none where something else has deleted the folder
             with suppress(OSError):  # it went meanwhile
                 newest = max(path.stat().st_mtime for path in (place, *place.rglob("*")))
                 if place not in kept and time.time() - newest > UNCLAIMED_SECONDS:

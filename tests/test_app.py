@@ -293,6 +293,7 @@ def test_an_hour_old_is_swept_away_unless_it_is_of_somebody_who_is_here(tmp_path
     assert [path.exists() for path in (hers, written, new)] == [True] * 3
     assert not given_up.parent.exists()
     assert not loose.exists()
+    everyone.sweep(tmp_path / "deleted by something else")
 
 
 @pytest.mark.parametrize("recording", [None, Recording()])
@@ -333,6 +334,31 @@ def test_a_decode_that_ends_after_a_new_recording_began_is_dropped() -> None:
 
     assert visitor.advance("accumulated", slow) is None
     assert visitor.streams["accumulated"] is new
+
+
+def test_a_stop_that_waits_for_a_decode_leaves_alone_the_recording_that_begins_meanwhile() -> None:
+    visitor = visitors.Visitor()
+    visitor.begin("chunks", app.asr.ChunkOnly(), {"take": 1, "chunks": 0})
+    assert visitor.heard_all("chunks", {"take": 1, "chunks": 0}, 1.0)
+    visitor.begin("chunks", new := app.asr.ChunkOnly(), {"take": 2, "chunks": 0})
+    assert visitor.advance("chunks", lambda _: pytest.fail("of another recording"), {"take": 1, "chunks": 0}) is None
+    assert visitor.stream("chunks") is new
+
+
+def test_what_fails_in_the_last_recording_is_not_told_of_the_new_one() -> None:
+    visitor = visitors.Visitor()
+    visitor.begin("chunks", app.asr.ChunkOnly(), {"take": 1, "chunks": 0})
+
+    def fail(stream: app.asr.ChunkOnly) -> app.asr.ChunkOnly:
+        if again:
+            visitor.begin("chunks", app.asr.ChunkOnly(), {"take": 2, "chunks": 0})
+        raise RuntimeError("no weights")
+
+    again = False
+    with pytest.raises(RuntimeError, match="no weights"):
+        visitor.advance("chunks", fail)
+    again = True
+    assert visitor.advance("chunks", fail) is None
 
 
 def test_a_stop_that_comes_after_a_new_recording_began_leaves_it_alone() -> None:

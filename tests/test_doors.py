@@ -31,6 +31,7 @@ import decoding
 import visitors
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
+from errors import RefusalError
 from tests.conftest import ROOT, free_port, once_it_answers, start_app
 from tests.measures import seconds_of_computing
 from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
@@ -165,6 +166,50 @@ def test_more_visitors_than_the_limit_are_told_and_those_who_left_make_room() ->
     assert everyone.of("cleo")
 
 
+def test_whoever_has_only_looked_is_told_when_they_begin_and_there_is_no_room() -> None:
+    everyone = visitors.Visitors(max_visitors=1)
+    ana, ben = everyone.of("ana"), everyone.of("ben")
+    ana.streams["captions"] = visitors.Captioned(app.Recording())
+    assert everyone.of("ben") is ben, "to look on costs nothing"
+    with pytest.raises(visitors.LimitError, match="1 visitors are here already"):
+        everyone.of("ben", to_begin=True)
+    assert everyone.of("ana", to_begin=True) is ana
+    ana.streams.clear()
+    assert everyone.of("ben", to_begin=True) is ben
+
+
+def test_what_somebody_who_is_gone_asked_for_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever closes a page while a run is under way has left, whatever the run does meanwhile."""
+    monkeypatch.setattr(visitors, "GRACE_SECONDS", 0.2)
+    page, request = app.Page(Settings()), SimpleNamespace(session_hash="ana")
+    recording = write(tmp_path / "long.wav", np.tile(load_audio(QUICK_BROWN_FOX), 20), SAMPLING_RATE, "PCM_16")
+    ana = page.visitor(request)  # type: ignore[arg-type]
+    heard = page.transcribed(str(recording), "english", ana, lambda *_, **__: None)  # type: ignore[arg-type]
+    assert "fox" in next(heard).text.lower()
+    page.leave(request)  # type: ignore[arg-type]
+    deadline = time.monotonic() + 10
+    while len(page.visitors) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert ana.is_gone
+    with pytest.raises(RefusalError, match="The page was closed"):
+        next(heard)
+    assert ana.n_running == 0
+
+
+def test_a_file_counts_as_a_run_from_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = app.Page(dataclasses.replace(Settings(), max_runs=1))
+    monkeypatch.setattr(app, "load_audio", lambda *_: pytest.fail("read, though it was one too many"))
+    ana = page.visitor(SimpleNamespace(session_hash="ana"))  # type: ignore[arg-type]
+    with ana.running(1):
+        for refused in (
+            page.transcribed("x.wav", "english", ana, app.gr.Progress()),
+            page.translated("x.wav", ana, app.gr.Progress()),
+            page.cascade("x.wav", None, "english", False, ana, app.gr.Progress()),
+        ):
+            with pytest.raises(visitors.LimitError, match="You have 1 runs under way"):
+                next(refused)  # type: ignore[call-overload]
+
+
 def test_whoever_only_looks_at_a_full_page_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
     page = app.Page(dataclasses.replace(Settings(), max_visitors=0))
     page.build()
@@ -234,7 +279,7 @@ def test_a_cascade_that_takes_too_long_says_so_and_keeps_what_is_done(monkeypatc
     late: list[bool] = []
     monkeypatch.setattr(app.Run, "is_late", lambda _: bool(late))
     recording = write(tmp_path / "long.wav", np.concatenate([spoken(PARAGRAPH), load_audio(COUNTING)]), SAMPLING_RATE, "PCM_16")
-    cascades = page.cascade(str(recording), None, "english", False, None, lambda *_, **__: None)  # type: ignore[arg-type]
+    cascades = page.cascade(str(recording), None, "english", False, visitors.Visitor(), lambda *_, **__: None)  # type: ignore[arg-type]
     done = [next(cascades)]
     late.append(True)
     with pytest.raises(visitors.LimitError, match=r"longer than 30 minutes.*Try something shorter"):
