@@ -95,6 +95,7 @@ NO_FILES = "The server's disk is full, so there are no files to download."
 # A screen reader reads what is new when it has time.
 POLITE = "element.setAttribute('aria-live', 'polite'); element.setAttribute('aria-atomic', 'false')"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+STOP: dict[str, Any] = {"trigger_mode": "multiple", **STEP, **PRIVATE}  # the next recording's may come before the last one's is done
 LANGUAGE_CHOICES = [(str(t("Detect")), DETECT), *((str(t(language.title())), language) for language in asr.LANGUAGES)]
 SPEECH_TO_SPEECH_TABS: list[tuple[str, Literal["microphone", "upload"]]] = [("Microphone", "microphone"), ("Audio File", "upload")]
 TASK_CHOICES = [(str(t("Transcribe")), "transcribe"), (str(t("Translate to English")), "translate")]
@@ -604,12 +605,7 @@ class Page:
         outputs = [text, cost, timer]
         microphone.start_recording(plainly(begin), sent, outputs, js=_begin(mode.name), queue=False, **PRIVATE)
         timer.tick(plainly(decode), language, outputs, trigger_mode="once", **STEP, **PRIVATE)
-        ended: dict[str, Any] = {
-            "trigger_mode": "multiple",
-            **STEP,
-            **PRIVATE,
-        }  # the next recording's Stop may come before this one is done
-        stop = microphone.stop_recording(plainly(finish), [language, sent], outputs, js=_finish(mode.name), **ended)
+        stop = microphone.stop_recording(plainly(finish), [language, sent], outputs, js=_finish(mode.name), **STOP)
         stop.then(plainly(settle), None, [text, cost], **PRIVATE)
 
     def microphone(self, name: str) -> tuple[gr.Audio, gr.JSON]:
@@ -719,8 +715,7 @@ class Page:
         microphone.start_recording(plainly(begin), [task, language, sent], outputs, js=_begin("captions"), queue=False, **PRIVATE)
         timer.tick(plainly(decode), None, [live, status, timer, clock], trigger_mode="once", **STEP, **PRIVATE)
         clock.tick(plainly(tell), None, status, trigger_mode="once", concurrency_limit=None, **PRIVATE)
-        ended: dict[str, Any] = {"trigger_mode": "multiple", **STEP, **PRIVATE}  # as above
-        stop = microphone.stop_recording(plainly(finish), sent, outputs, js=_finish("captions"), **ended)
+        stop = microphone.stop_recording(plainly(finish), sent, outputs, js=_finish("captions"), **STOP)
         stop.then(plainly(tell), None, status, **PRIVATE)
 
     def captioned(self, task: str, language: str) -> Captioned:
