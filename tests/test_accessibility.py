@@ -14,6 +14,9 @@ from tests.test_browser import CHROMIUM, FLAGS
 # What Gradio's own components have, which no app can mend; each was looked at.
 KNOWN = {"aria-prohibited-attr": "the empty player's placeholder has a label and no role"}
 
+SETTLED = """() => Promise.allSettled(
+  document.getAnimations().filter((each) => each.effect.getComputedTiming().endTime < Infinity).map((each) => each.finished))"""
+
 
 @pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_no_tab_has_a_serious_finding(app_url: str, theme: Literal["light", "dark"]) -> None:
@@ -26,6 +29,7 @@ def test_no_tab_has_a_serious_finding(app_url: str, theme: Literal["light", "dar
         for path in tabs(page):
             open_tab(page, path)
             expect(page.locator(".pending:visible")).to_have_count(0)  # what is still to come is dimmed
+            page.evaluate(SETTLED)  # and what has just come is not yet as bright as it will be
             for violation in Axe().run(page).response["violations"]:
                 if violation["impact"] in ("serious", "critical") and violation["id"] not in KNOWN:
                     found.setdefault(violation["id"], []).extend(node["html"][:160] for node in violation["nodes"][:3])
