@@ -363,7 +363,7 @@ class Page:
         def report(fraction: float, what: str) -> None:
             progress(fraction, desc=say(what))
 
-        checkpoints.find_mms_voice(into, self.settings)  # a program may ask for anything
+        checkpoints.find_mms_voice(into, self.settings)  # before anything is kept or said of it: a program may ask for any text
         progress(0, desc=say(f"Loading a voice for {language_name(into)}"))
         checkpoints.load_mms_voice(into, self.settings, report)
         if not shortcut:

@@ -802,13 +802,13 @@ def load_mms_voice(language: str, settings: Settings, report: Report | None = No
     Raises:
         CheckpointError: there is none, or it cannot be had.
     """
-    source = find_mms_voice(language, settings)
     device, dtype = _place(settings)
 
     def load() -> MMSVoice:
         import_frameworks()
         from transformers import VitsModel, VitsTokenizer
 
+        source = find_mms_voice(language, settings)
         folder = _folder(source, MODEL_FILES, report)
         model = VitsModel.from_pretrained(folder, dtype=dtype).to(device).eval()
         return MMSVoice(source, model, VitsTokenizer.from_pretrained(folder))
