@@ -1,8 +1,8 @@
 """The page: one builder per tab, event handlers; launch.
 
-Knows: Gradio, what a visitor sees and what a click does. Does not know: how anything is decoded or spoken; that is in asr.py,
-captions.py, stst.py and tts.py. Nor for how long what was said is kept (visitors.py), in which words a person is told of it
-(telling.py), or how programs come in (endpoints.py).
+Knows: Gradio, what a visitor sees and what a click does. Does not know: how what they ask for is done and within which
+limits (service.py), for how long what was said is kept (visitors.py), in which words a person is told of it (telling.py), or how programs
+come in (endpoints.py).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import gradio as gr
 from gradio.events import Dependency
@@ -44,22 +44,24 @@ import how_it_works
 import stst
 import translations
 import tts
-from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16, write_wav
-from checkpoints import Settings, language_name
-from endpoints import DETECT, MODEL, STEP, spoken
-from errors import RefusalError, Stopped
+from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, to_pcm16
+from checkpoints import Report, Settings, language_name
+from endpoints import DETECT, MODEL, STEP, chosen_language
+from errors import RefusalError
 from quick_page import QuickPage
+from service import Service
 from telling import (
     Cue,
     Playing,
     captions_html,
     captions_status,
+    cascade_status,
     in_words,
     listed,
     model_line,
     no_room,
     plainly,
-    report,
+    progress_report,
     say,
     segments_html,
     speech_cues,
@@ -67,10 +69,7 @@ from telling import (
     voice_line,
     with_times,
 )
-from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, LimitError, Sent, StreamingMode, Visitor, Visitors, decode_captions, delete_upload
-
-if TYPE_CHECKING:
-    from decoding import Decoded
+from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, LimitError, Sent, StreamingMode, Visitor, decode_captions
 
 STREAM_EVERY = 0.5  # seconds of sound in a chunk; below that, Gradio loses and reorders chunks
 IN_FLIGHT_SECONDS = 5.0  # after Stop, chunks that the page has sent are waited for that long
@@ -127,32 +126,13 @@ ENGLISH_EXAMPLE = "The quick brown fox jumps over the lazy dog. Rice is often se
 EXAMPLES = {"Example in Italian": HERE / "examples" / "conteggio.ogg", "Example in French": HERE / "examples" / "bonjour_monde.ogg"}
 
 
-@dataclass
-class Run:
-    """One run of a model."""
-
-    deadline: float  # on the monotonic clock
-    seconds: float  # of sound that it works on, or makes
-    cancelled: Callable[[], bool]
-
-    def is_late(self) -> bool:
-        return time.monotonic() > self.deadline
-
-    def is_over(self) -> bool:
-        return self.cancelled() or self.is_late()
-
-
 @dataclass(frozen=True)
 class Examples:
     """Buttons that put a sound where somebody's own would be."""
 
     audio: gr.Audio
     buttons: Sequence[gr.Button]
-    sound: Callable[[gr.Button, Visitor, gr.Progress], str | None]  # a file; None for a button that is none of these
-
-
-def never() -> bool:
-    return False
+    sound: Callable[[gr.Button, Visitor, Report], str | None]  # a file; None for a button that is none of these
 
 
 def sentence(value: Any = "", elem_classes: Sequence[str] = (), **how: Any) -> gr.HTML:
@@ -176,8 +156,7 @@ class Page:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.visitors = Visitors(settings.max_visitors)
-        self.cache = Path(get_upload_folder())  # where the page's files come and go
+        self.service = Service(settings, Path(get_upload_folder()))
         self.languages: list[tuple[Sequence[str], gr.Dropdown | gr.Accordion]] = []  # shown once one of these is known to be multilingual
         self.later: list[gr.Accordion | gr.Radio | gr.Checkbox | gr.File] = []  # on tabs behind others: shown once the page is up
         self.sources: list[tuple[str, gr.HTML]] = []  # with what they tell of: "asr", "translation" or "voice"
@@ -189,7 +168,7 @@ class Page:
 
     def build(self) -> gr.Blocks:
         with gr.Blocks(title="Speech", analytics_enabled=False) as demo:
-            endpoints.add(self)  # first: the tabs' own events would take the names of the functions that they share
+            endpoints.add(self.service)  # first: the tabs' own events would take the names of the functions that they share
             gr.HTML(t("Speech"), html_template="<h1>${value}</h1>", elem_classes="sentence")
             sentence(t("Speak or choose a file: read it, read it in English, or hear it in English."))
             with gr.Tabs():
@@ -236,35 +215,8 @@ class Page:
 
     # Handlers: what a click does.
 
-    def visitor(self, request: gr.Request | None, to_begin: bool = False) -> Visitor:
-        return self.visitors.of(request.session_hash if request else None, to_begin)
-
     def leave(self, request: gr.Request) -> None:
-        self.visitors.leave(request.session_hash)
-
-    def own(self, path: str | None, visitor: Visitor) -> None:
-        """What somebody has uploaded is deleted when they are gone; what else there is on this machine never."""
-        if path is not None and Path(path).is_relative_to(self.cache):
-            visitor.own(Path(path))
-
-    def hear(self, recording: Recording | None, chunk: str | None, number: int | None = None) -> None:
-        """A chunk of a stream, or of none that is still wanted. Its file has served then."""
-        try:
-            if recording is not None:
-                asr.hear(recording, chunk, number)
-        finally:
-            if chunk is not None and Path(chunk).is_relative_to(self.cache):
-                delete_upload(Path(chunk))
-
-    def sound_file(self, name: str, sound: tuple[int, Any], visitor: Visitor) -> str:
-        """A sound that was made for somebody: (Hz, int16 of shape (n_samples,)).
-
-        Raises:
-            OSError: the disk is full.
-        """
-        path = visitor.new_folder(self.cache) / f"{name}.wav"
-        write_wav(path, *sound)
-        return str(path)
+        self.service.visitors.leave(request.session_hash)
 
     def prepare(self, voice: str | None) -> list[Any]:
         """Tells, once a page is up, which weights there are: finding out asks the Hub, but loads nothing.
@@ -300,7 +252,7 @@ class Page:
 
         def tell(request: gr.Request) -> list[Any]:
             try:
-                visitor = self.visitor(request)
+                visitor = self.service.visitor(request)
             except LimitError:  # the run has said so
                 return [gr.Button(visible=False), *self.status_lines({})]
             return [gr.Button(visible=name in visitor.runs), *self.status_lines(visitor.factors)]
@@ -322,210 +274,6 @@ class Page:
         image = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(shows)}" style="max-width: 100%">'
         return gr.Markdown(how_it_works.page(say), visible=True), image
 
-    @contextmanager
-    def run(self, role: str, visitor: Visitor, seconds: float = 0.0, cancelled: Callable[[], bool] = never) -> Iterator[Run]:
-        """A run of a model, for as long as one may take; how fast it was is kept for the visitor's status line. One that is cancelled just
-        ends, and so does one of a visitor who is gone.
-
-        Raises:
-            LimitError: it was ended because it took too long.
-        """
-        began = time.perf_counter()
-        run = Run(time.monotonic() + 60 * self.settings.max_run_minutes, seconds, lambda: cancelled() or visitor.is_gone)
-        try:
-            yield run
-        except Stopped as error:
-            if cancelled():
-                return
-            raise RefusalError("The page was closed.") if visitor.is_gone else self.too_long() from error
-        if run.seconds > 0:
-            visitor.factors[role] = (time.perf_counter() - began) / run.seconds
-
-    def too_long(self) -> LimitError:
-        minutes = self.settings.max_run_minutes
-        return LimitError(f"This took longer than {minutes:g} minutes, the most that one run may take here. Try something shorter.")
-
-    def load_whisper(self, name: str, progress: gr.Progress) -> None:
-        """Loads what the next step needs, with progress on the page; nothing at all from the second use on."""
-        progress(0, desc=say(f"Loading {name}"))
-        checkpoints.load_whisper(name, self.settings, lambda fraction, what: progress(fraction, desc=say(what)))
-
-    def load_voice(self, voice: tts.Voice, progress: gr.Progress) -> None:
-        progress(0, desc=say("Loading the voice"))
-        if voice != "embedded":
-            checkpoints.load_speecht5(self.settings, lambda fraction, what: progress(fraction, desc=say(what)))
-        else:
-            checkpoints.load_embedded_voice()
-
-    def load_target(self, into: str, shortcut: bool, progress: gr.Progress) -> None:
-        """The voice of another language than English, and what translates text into it."""
-
-        def report(fraction: float, what: str) -> None:
-            progress(fraction, desc=say(what))
-
-        checkpoints.find_mms_voice(into, self.settings)  # before anything is kept or said of it: a program may ask for any text
-        progress(0, desc=say(f"Loading a voice for {language_name(into)}"))
-        checkpoints.load_mms_voice(into, self.settings, report)
-        if not shortcut:
-            progress(0, desc=say(f"Loading {self.settings.text_translation_checkpoint}"))
-            checkpoints.load_text_translator(self.settings, report)
-
-    def transcribe(
-        self, audio: str | None, language: str = DETECT, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()
-    ) -> str:
-        """The text of a recording, in the language that is spoken.
-
-        Args:
-            audio: a sound or video file.
-            language: the language spoken; detected if not given.
-        """
-        *_, decoded = self.transcribed(audio, language, self.visitor(request, to_begin=True), progress)
-        return decoded.text
-
-    def transcribed(
-        self,
-        audio: str | None,
-        language: str,
-        visitor: Visitor,
-        progress: gr.Progress,
-        cancelled: Callable[[], bool] = never,
-        word_times: bool = False,
-    ) -> Iterator[Decoded]:
-        """What is understood so far, after each window."""
-        self.own(audio, visitor)
-        with visitor.running(self.settings.max_runs):
-            waveform = load_audio(audio, self.settings.max_seconds)  # a mistake is told before anything is loaded
-            self.load_whisper(self.settings.asr_checkpoint, progress)
-            seconds = len(waveform) / SAMPLING_RATE
-            with self.run("asr", visitor, seconds, cancelled) as run:
-                how: dict[str, Any] = {"word_times": word_times, "n_beams": asr.N_BEAMS, "stopped": run.is_over}
-                yield from _so_far(asr.windows(waveform, spoken(language), self.settings, **how), seconds, progress, "Listening")
-
-    def translate(self, audio: str | None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()) -> str:
-        """The English text of a recording in any of 99 languages.
-
-        Args:
-            audio: a sound or video file.
-        """
-        *_, decoded = self.translated(audio, self.visitor(request, to_begin=True), progress)
-        return decoded.text
-
-    def translated(
-        self, audio: str | None, visitor: Visitor, progress: gr.Progress, cancelled: Callable[[], bool] = never
-    ) -> Iterator[Decoded]:
-        """What is translated so far, after each window."""
-        self.own(audio, visitor)
-        with visitor.running(self.settings.max_runs):
-            waveform = load_audio(audio, self.settings.max_seconds)
-            self.load_whisper(self.settings.translation_checkpoint, progress)
-            seconds = len(waveform) / SAMPLING_RATE
-            with self.run("translation", visitor, seconds, cancelled) as run:
-                yield from _so_far(stst.translate_windows(waveform, self.settings, stopped=run.is_over), seconds, progress, "Translating")
-
-    def synthesise(
-        self, text: str, voice: str | None = None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()
-    ) -> str:
-        """English text, spoken: a sound file.
-
-        Args:
-            text: English as it is written.
-            voice: SpeechT5, one of its seven speakers, or embedded; SpeechT5 where it can be had, if not given.
-        """
-        visitor = self.visitor(request, to_begin=True)
-        return self.sound_file("speech", tts.joined(list(self.synthesised(text, voice, visitor, progress))), visitor)
-
-    def synthesised(
-        self, text: str, voice: str | None, visitor: Visitor, progress: gr.Progress, cancelled: Callable[[], bool] = never
-    ) -> Iterator[tts.Spoken]:
-        """Its speech, piece by piece.
-
-        Raises:
-            LimitError: as `run`; what was spoken until then was handed out.
-        """
-        tts.check_text(text or "", self.settings)  # a program may send null
-        chosen = self.chosen_voice(voice)
-        self.load_voice(chosen, progress)
-        progress(0, desc=say("Speaking"))
-        with visitor.running(self.settings.max_runs), self.run("voice", visitor, cancelled=cancelled) as run:
-            for part in tts.stream(text, chosen, self.settings, stopped=run.is_over):
-                run.seconds += len(part.speech) / part.sampling_rate
-                yield part
-                progress(part.done, desc=say("Speaking"))
-            if run.is_late() and not run.cancelled():
-                raise self.too_long()
-
-    def chosen_voice(self, voice: str | None) -> tts.Voice:
-        return cast(tts.Voice, voice) if voice else tts.default_voice(self.settings)
-
-    def cascade(
-        self,
-        audio: str | None,
-        voice: str | None,
-        target: str,
-        shortcut: bool,
-        visitor: Visitor,
-        progress: gr.Progress,
-        cancelled: Callable[[], bool] = never,
-        with_transcript: bool = False,
-    ) -> Iterator[stst.Cascade]:
-        """The cascade, sentence by sentence, once everything is loaded.
-
-        Raises:
-            LimitError: as `run`; what it had come to until then was handed out.
-        """
-        self.own(audio, visitor)
-        with visitor.running(self.settings.max_runs):
-            waveform = load_audio(audio, self.settings.max_seconds)
-            into = checkpoints.language_code(target or "english")  # a program may send null
-            stst.check_translates(checkpoints.find_whisper(self.settings.translation_checkpoint), into)
-            chosen = self.chosen_voice(voice) if into == "en" else None
-            self.load_whisper(self.settings.translation_checkpoint, progress)
-            if chosen is not None:
-                self.load_voice(chosen, progress)
-            else:
-                self.load_target(into, shortcut, progress)
-            progress(0, desc=say("Translating"))
-            with self.run("translation", visitor, cancelled=cancelled) as run:
-                cascades = stst.stream(
-                    (SAMPLING_RATE, waveform),
-                    chosen,
-                    self.settings,
-                    into,
-                    shortcut=shortcut,
-                    with_transcript=with_transcript,
-                    stopped=run.is_over,
-                )
-                for cascade in cascades:
-                    run.seconds = cascade.heard_seconds
-                    yield cascade
-                    if cascade.transcribed_seconds:
-                        progress(cascade.transcribed_seconds / cascade.audio_seconds, desc=say("Writing down what was said"))
-                    else:
-                        progress(cascade.heard_seconds / cascade.audio_seconds, desc=say("Translating"))
-                if run.is_late() and not run.cancelled():
-                    raise self.too_long()
-
-    def speech_to_speech_translation(
-        self,
-        audio: str | None,
-        voice: str | None = None,
-        target: str = "english",
-        shortcut: bool = False,
-        request: gr.Request | None = None,
-        progress: gr.Progress = gr.Progress(),
-    ) -> tuple[str, str]:
-        """A recording in any of 99 languages, spoken in English or another language: a sound file, and its text.
-
-        Args:
-            audio: a sound or video file.
-            voice: for English: SpeechT5, one of its seven speakers, or embedded.
-            target: the language to speak, like "english" or "it".
-            shortcut: into another language than English by the course's shortcut rather than by text translation.
-        """
-        visitor = self.visitor(request, to_begin=True)
-        *_, cascade = self.cascade(audio, voice, target, shortcut, visitor, progress)
-        return self.sound_file("speech", (cascade.sampling_rate, cascade.speech), visitor), cascade.text
-
     # Tabs: what is where.
 
     def full_context_tab(self) -> None:
@@ -543,20 +291,17 @@ class Page:
         files = self.subtitle_files("full")
         self.source("asr")
 
-        def run(audio: str | None, language: str, visitor: Visitor, progress: gr.Progress) -> Iterator[list[Any]]:
+        def run(audio: str | None, language: str, visitor: Visitor, report: Report) -> Iterator[list[Any]]:
             import captions
 
             decoded = None
             with visitor.cancellable("full") as run:
-                for decoded in self.transcribed(audio, language, visitor, progress, run.is_set, word_times=True):
+                for decoded in self.service.transcribed(audio, chosen_language(language), visitor, report, run.is_set, word_times=True):
                     if visitor.is_current("full", run):  # what stood there for the last recording goes with the first words
                         yield [decoded.text, *_played(None, (), "full", 0.0), *_offered(())]
                 if decoded is None or not visitor.is_current("full", run):
                     return
-                written = [
-                    visitor.write(self.cache, "transcription.srt", captions.to_srt(decoded.words)),
-                    visitor.write(self.cache, "transcription.vtt", captions.to_vtt(decoded.words)),
-                ]
+                written = self.service.subtitles("transcription", decoded.words, visitor)
                 cues = captions.cues(decoded.words)
                 yield [decoded.text, *_played(audio, cues, "full", decoded.end), *_offered(written if cues else ())]
 
@@ -574,21 +319,21 @@ class Page:
         self.source("asr")
 
         def begin(sent: Sent, request: gr.Request) -> tuple[Any, ...]:
-            self.visitor(request, to_begin=True).begin(mode.name, mode.begin(Recording(self.settings.max_seconds)), sent)
+            self.service.visitor(request, to_begin=True).begin(mode.name, mode.begin(Recording(self.settings.max_seconds)), sent)
             return "", say("Listening."), gr.Timer(active=True)
 
         def decode(language: str, request: gr.Request) -> Any:
             try:
-                stream = self.decode(mode, mode.name, language, self.visitor(request))
+                stream = self.service.decode(mode, mode.name, chosen_language(language), self.service.visitor(request))
             except Exception as error:  # told once, where the next tick would tell it again
                 return gr.skip(), in_words(error, mode.name), gr.Timer(active=False)
             return (stream.text, self.told(mode, stream), gr.skip()) if stream else (gr.skip(), gr.skip(), gr.skip())
 
         def finish(language: str, sent: Sent, request: gr.Request) -> tuple[Any, ...]:
-            visitor = self.visitor(request)
+            visitor = self.service.visitor(request)
             try:
                 heard = visitor.heard_all(mode.name, sent, IN_FLIGHT_SECONDS)
-                stream = self.decode(mode, mode.name, language, visitor, sent) if heard else None
+                stream = self.service.decode(mode, mode.name, chosen_language(language), visitor, sent) if heard else None
             except Exception as error:  # as above, and the ticks end all the same
                 return gr.skip(), in_words(error, mode.name), gr.Timer(active=False)
             if stream is None and mode.name in visitor.streams:  # a new recording has begun meanwhile
@@ -599,7 +344,7 @@ class Page:
 
         def settle(request: gr.Request) -> Any:
             """Shows the end again: what a tick decoded just before it may have reached the page after it."""
-            stream = self.visitor(request).streams.get(mode.name)
+            stream = self.service.visitor(request).streams.get(mode.name)
             return (stream.text, self.told(mode, stream)) if stream and stream.text else (gr.skip(), gr.skip())
 
         outputs = [text, cost, timer]
@@ -619,11 +364,11 @@ class Page:
 
         def hear(chunk: str | None, sent: Sent, request: gr.Request) -> None:
             try:
-                stream = self.visitor(request).stream(name, sent)
+                stream = self.service.visitor(request).stream(name, sent)
             except LimitError:  # the recording was refused when it began; what it goes on sending is deleted
                 stream = None
             if chunk is not None:
-                self.hear(stream.recording if stream else None, chunk, sent["chunks"] if sent else None)
+                self.service.hear(stream.recording if stream else None, chunk, sent["chunks"] if sent else None)
 
         # Gradio tells the pace only to what is on the page when that loads: in a tab behind others it would be 0.1 s.
         pace = f"() => ({{stream_every: {STREAM_EVERY}, __type__: 'update'}})"
@@ -636,10 +381,6 @@ class Page:
         heard: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, **PRIVATE}
         microphone.change(plainly(hear), [microphone, sent], None, js=hand_over, **heard)
         return microphone, sent
-
-    def decode(self, mode: StreamingMode[Any], name: str, language: str, visitor: Visitor, sent: Sent = None) -> Any:
-        """Decodes what a visitor has said since the last time, as `Visitor.advance`."""
-        return visitor.advance(name, lambda stream: mode.decode(stream, spoken(language), self.settings), sent)
 
     def told(self, mode: StreamingMode[Any], stream: Any) -> str:
         full = f"The recording is full ({self.settings.max_minutes:g} minutes): press Stop." if stream.recording.is_full else ""
@@ -660,13 +401,13 @@ class Page:
         self.source("asr")
 
         def begin(task: str, language: str, sent: Sent, request: gr.Request) -> list[Any]:
-            self.visitor(request, to_begin=True).begin("captions", self.captioned(task, language), sent)
+            self.service.visitor(request, to_begin=True).begin("captions", self.service.captioned(task, chosen_language(language)), sent)
             return shown("", say("Listening."), live=True)
 
         def decode(request: gr.Request) -> tuple[Any, ...]:
             try:
-                before = self.visitor(request).streams.get("captions")
-                stream = self.visitor(request).advance("captions", lambda stream: decode_captions(stream, self.settings))
+                before = self.service.visitor(request).streams.get("captions")
+                stream = self.service.visitor(request).advance("captions", lambda stream: decode_captions(stream, self.settings))
             except Exception as error:  # told once, where the next tick would tell it again
                 return gr.skip(), in_words(error, "captions"), gr.Timer(active=False), gr.Timer(active=False)
             if stream is None or stream is before or stream.is_over:
@@ -675,13 +416,12 @@ class Page:
 
         def tell(request: gr.Request) -> Any:
             """The line under the captions: while a decode waits for its turn, and once more after the end."""
-            stream = self.visitor(request).streams.get("captions")
+            stream = self.service.visitor(request).streams.get("captions")
             return gr.skip() if stream is None or (stream.is_over and not stream.captions.words) else captions_status(stream, self.settings)
 
         def finish(sent: Sent, request: gr.Request) -> list[Any]:
-            import captions
 
-            visitor = self.visitor(request)
+            visitor = self.service.visitor(request)
             try:
                 heard = visitor.heard_all("captions", sent, IN_FLIGHT_SECONDS)
                 last: Callable[[Captioned], Captioned] = functools.partial(decode_captions, settings=self.settings, final=True)
@@ -694,10 +434,7 @@ class Page:
             if stream is None or stream.captions is None or not stream.captions.words:
                 return shown("", say(str(NoSpeechError())))
             words = stream.captions.words
-            written = [
-                visitor.write(self.cache, "captions.srt", captions.to_srt(words)),
-                visitor.write(self.cache, "captions.vtt", captions.to_vtt(words)),
-            ]
+            written = self.service.subtitles("captions", words, visitor)
             return shown(stream.captions.committed, captions_status(stream, self.settings), written)
 
         def shown(said: str, told: str, written: Sequence[Path | None] = (), live: bool = False) -> list[Any]:
@@ -718,13 +455,6 @@ class Page:
         stop = microphone.stop_recording(plainly(finish), sent, outputs, js=_finish("captions"), **STOP)
         stop.then(plainly(tell), None, status, **PRIVATE)
 
-    def captioned(self, task: str, language: str) -> Captioned:
-        """A new recording. What it holds at a time is limited, and captions forget: there is no limit to how long one speaks."""
-        if task == "translate":
-            stst.check_translates(checkpoints.find_whisper(self.settings.translation_checkpoint))
-            return Captioned(Recording(self.settings.max_seconds), "translate", spoken(language))
-        return Captioned(Recording(self.settings.max_seconds), "transcribe", spoken(language))
-
     def translation_tab(self) -> None:
         sentence(t("Record or choose a file in any of 99 languages; read it in English."))
         audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label=t("Speech"), buttons=["download"])
@@ -737,9 +467,9 @@ class Page:
         text = self.text("translation", "English", lines=4)
         self.source("translation")
 
-        def run(audio: str | None, visitor: Visitor, progress: gr.Progress) -> Iterator[list[Any]]:
+        def run(audio: str | None, visitor: Visitor, report: Report) -> Iterator[list[Any]]:
             with visitor.cancellable("translation") as run:
-                for decoded in self.translated(audio, visitor, progress, run.is_set):
+                for decoded in self.service.translated(audio, visitor, report, run.is_set):
                     if visitor.is_current("translation", run):
                         yield [decoded.text]
 
@@ -757,12 +487,12 @@ class Page:
         speech = gr.Audio(label=t("Speech"), interactive=False, buttons=["download"], elem_id="speech-synthesis")
         self.source("voice")
 
-        def run(text: str, voice: str | None, visitor: Visitor, progress: gr.Progress) -> Iterator[list[Any]]:
+        def run(text: str, voice: str | None, visitor: Visitor, report: Report) -> Iterator[list[Any]]:
             parts, seconds, ended = list[tts.Spoken](), 0.0, ""
             playing = Playing()
             with visitor.cancellable("synthesis") as run:
                 try:
-                    for part in self.synthesised(text, voice, visitor, progress, run.is_set):
+                    for part in self.service.synthesised(text, voice, visitor, report, run.is_set):
                         if not visitor.is_current("synthesis", run):
                             return
                         parts.append(part)
@@ -780,7 +510,7 @@ class Page:
                     return
                 told = f"{ended} {say(f'{seconds:.1f} s of speech.')}"
                 try:
-                    yield [playing.value, told, self.sound_file("speech", tts.joined(parts), visitor)]
+                    yield [playing.value, told, self.service.sound_file("speech", tts.joined(parts), visitor)]
                 except OSError:
                     yield [playing.value, f"{told} {say(NO_FILES)}", gr.skip()]
 
@@ -829,19 +559,19 @@ class Page:
             shortcut: bool,
             with_transcript: bool,
             visitor: Visitor,
-            progress: gr.Progress,
+            report: Report,
         ) -> Iterator[list[Any]]:
             hidden, playing, cascade, ended = gr.update(visible=False, value=None), Playing(), None, ""
             with visitor.cancellable(source) as run:
                 yield [SILENCE, "", "", gr.update(visible=with_transcript, value=""), hidden, hidden, hidden]
                 try:
-                    for cascade in self.cascade(audio, voice, target, shortcut, visitor, progress, run.is_set, with_transcript):
+                    for cascade in self.service.cascade(audio, voice, target, shortcut, visitor, report, run.is_set, with_transcript):
                         if not visitor.is_current(source, run):
                             return
                         for sentence in cascade.sentences[len(playing) :]:
                             playing.add(cascade.sampling_rate, sentence.speech)
                         said = gr.update(value=with_times(cascade.transcript), visible=with_transcript or bool(cascade.transcript))
-                        yield [playing.value, report(cascade, is_over=False), with_times(cascade.sentences), said, *[gr.skip()] * 3]
+                        yield [playing.value, cascade_status(cascade, is_over=False), with_times(cascade.sentences), said, *[gr.skip()] * 3]
                 except LimitError as error:  # what is done until then is put together all the same
                     ended = say(str(error))
                 if not visitor.is_current(source, run):
@@ -851,11 +581,11 @@ class Page:
                 if cascade is None:
                     yield [SILENCE, ended, *[gr.skip()] * 5]
                     return
-                written, full = _saved(cascade, visitor, self.cache, Path(str(audio)).stem)
+                written, full = _saved(cascade, visitor, self.service.cache, Path(str(audio)).stem)
                 seconds = len(cascade.speech) / max(1, cascade.sampling_rate)
                 played = _played(written[0] if written and cascade.sentences else None, speech_cues(cascade), source, seconds)
                 listed_files = gr.update(visible=bool(written), value=written)
-                yield [playing.value, f"{ended} {report(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files]
+                yield [playing.value, f"{ended} {cascade_status(cascade)} {full}", gr.skip(), gr.skip(), *played, listed_files]
 
         given = [audio, *how, with_transcript]
         self.on_run(button, source, run, given, outputs, cancel, examples, show_progress_on=progress_bar)
@@ -873,14 +603,12 @@ class Page:
 
         def given(paths: list[str] | None, request: gr.Request) -> gr.Button:
             for path in paths or ():
-                self.own(path, self.visitor(request))
+                self.service.own(path, self.service.visitor(request))
             return gr.Button(interactive=bool(paths))
 
         files.change(plainly(given), files, button, queue=False, **PRIVATE)
 
-        def run(
-            paths: list[str], voice: str | None, target: str, shortcut: bool, visitor: Visitor, progress: gr.Progress
-        ) -> Iterator[list[Any]]:
+        def run(paths: list[str], voice: str | None, target: str, shortcut: bool, visitor: Visitor, report: Report) -> Iterator[list[Any]]:
             names, lines, written = set[str](), list[str](), list[str]()
             with visitor.cancellable("files") as run:
                 yield ["", gr.update(visible=False, value=None)]
@@ -889,16 +617,16 @@ class Page:
                         break
                     cascade, name, ended = None, Path(path).name, ""
                     try:
-                        for cascade in self.cascade(path, voice, target, shortcut, visitor, progress, run.is_set):
+                        for cascade in self.service.cascade(path, voice, target, shortcut, visitor, report, run.is_set):
                             if not visitor.is_current("files", run):
                                 return
-                            yield [listed([*lines, f"{name}: {report(cascade, is_over=False)}"]), gr.skip()]
+                            yield [listed([*lines, f"{name}: {cascade_status(cascade, is_over=False)}"]), gr.skip()]
                     except Exception as error:  # the others go on
                         ended = in_words(error, "files")
                     if cascade is not None:
-                        saved, full = _saved(cascade, visitor, self.cache, commandline.unique_name(path, names))
+                        saved, full = _saved(cascade, visitor, self.service.cache, commandline.unique_name(path, names))
                         written += saved
-                        ended = f"{ended} {report(cascade)} {full}"
+                        ended = f"{ended} {cascade_status(cascade)} {full}"
                     if ended:
                         lines.append(ended if ended.startswith(name) else f"{name}: {ended}")
                     if not visitor.is_current("files", run):
@@ -914,7 +642,7 @@ class Page:
         """Seen while what has this name runs, for `on_run`. To take away the sound it works on cancels it, too."""
 
         def cancel(request: gr.Request) -> None:
-            self.visitor(request).cancel(name)
+            self.service.visitor(request).cancel(name)
 
         button = gr.Button(t("Cancel"), variant="stop", visible=False)
         gr.on([button.click, *([given.clear] if given is not None else [])], cancel, None, None, queue=False, **PRIVATE)
@@ -924,7 +652,7 @@ class Page:
         """For Cancel's player and status line. A run that had just ended has said so itself."""
 
         def silence(request: gr.Request) -> list[Any]:
-            return [SILENCE, say(CANCELLED) if self.visitor(request).cancel(name) else gr.skip()]
+            return [SILENCE, say(CANCELLED) if self.service.visitor(request).cancel(name) else gr.skip()]
 
         return silence
 
@@ -942,22 +670,23 @@ class Page:
         """What begins a run. One that begins before the last has ended takes its place; Cancel is seen meanwhile.
 
         Args:
-            run: takes the inputs, the visitor and the progress; yields the outputs.
+            run: takes the inputs, the visitor, and what is told how far it is; yields the outputs.
             examples: buttons which begin it, too, with a sound of their own in place of the first input.
         """
 
         def ask(request: gr.Request) -> gr.Button:
             with suppress(LimitError):  # the run says so
-                self.visitor(request).ask(name)
+                self.service.visitor(request).ask(name)
             return gr.Button(visible=True)
 
         # Gradio's own come first: only before what a handler takes any number of does it give them.
         def begin(clicked: gr.EventData, request: gr.Request, progress: gr.Progress = gr.Progress(), *given: Any) -> Iterator[list[Any]]:
-            visitor = self.visitor(request, to_begin=True)  # once: who leaves meanwhile is not to be taken for somebody who is back
-            if examples and (example := examples.sound(cast(gr.Button, clicked.target), visitor, progress)):
+            visitor = self.service.visitor(request, to_begin=True)  # once: who leaves meanwhile is not to be taken for somebody who is back
+            report = progress_report(progress)
+            if examples and (example := examples.sound(cast(gr.Button, clicked.target), visitor, report)):
                 given = (example, *given[1:])
                 yield [example, *[gr.skip() for _ in outputs]]
-            for update in run(*given, visitor, progress):
+            for update in run(*given, visitor, report):
                 yield [gr.skip(), *update] if examples else update
 
         clicks = [each.click for each in (button, *(examples.buttons if examples else ()))]
@@ -1010,7 +739,7 @@ class Page:
         button = gr.Button(t(title), variant="primary", interactive=False)
 
         def given(path: str | None, request: gr.Request) -> gr.Button:
-            self.own(path, self.visitor(request))
+            self.service.own(path, self.service.visitor(request))
             return gr.Button(interactive=path is not None)
 
         audio.change(plainly(given), audio, button, queue=False, **PRIVATE)
@@ -1021,9 +750,9 @@ class Page:
         button = gr.UploadButton(str(t("Choose a video (mp4, webm)")), file_types=["video", "audio"], size="md")
 
         def sound_of(path: str, request: gr.Request) -> str:
-            visitor = self.visitor(request)
-            self.own(path, visitor)
-            return self.sound_file(Path(path).stem, (SAMPLING_RATE, to_pcm16(load_audio(path, self.settings.max_seconds))), visitor)
+            visitor = self.service.visitor(request)
+            self.service.own(path, visitor)
+            return self.service.sound_file(Path(path).stem, (SAMPLING_RATE, to_pcm16(load_audio(path, self.settings.max_seconds))), visitor)
 
         button.upload(plainly(sound_of), button, audio, api_visibility="private")
 
@@ -1045,35 +774,17 @@ class Page:
             self.foreign_examples += others
         files = {f"{file.stem}-{name}": file for file in EXAMPLES.values()}
 
-        def sound(button: gr.Button, visitor: Visitor, progress: gr.Progress) -> str | None:
+        def sound(button: gr.Button, visitor: Visitor, report: Report) -> str | None:
             if button.elem_id in files:
-                return str(shutil.copy(files[button.elem_id], visitor.new_folder(self.cache)))
+                return str(shutil.copy(files[button.elem_id], visitor.new_folder(self.service.cache)))
             if button.elem_id == of_the_hub.elem_id:
-                return self.sound_file("example", stst.first_example(), visitor)
+                return self.service.sound_file("example", stst.first_example(), visitor)
             if button.elem_id == english.elem_id:
-                self.load_voice(tts.default_voice(self.settings), progress)
-                return self.sound_file("example", tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings), visitor)
+                self.service.load_voice(tts.default_voice(self.settings), report)
+                return self.service.sound_file("example", tts.synthesise(ENGLISH_EXAMPLE, settings=self.settings), visitor)
             return None
 
         return Examples(audio, [english, *others, of_the_hub], sound)
-
-
-def _so_far(windows: Iterator[Decoded], seconds: float, progress: gr.Progress, doing: str) -> Iterator[Decoded]:
-    """Everything up to each window.
-
-    Raises:
-        NoSpeechError: nobody spoke in any of them.
-    """
-    import decoding
-
-    done: list[Decoded] = []
-    progress(0, desc=say(doing))
-    for window in windows:
-        done.append(window)
-        yield decoding.joined(done)
-        progress(min(1.0, window.end / seconds), desc=say(doing))
-    if not decoding.joined(done).text:
-        raise NoSpeechError
 
 
 def _saved(cascade: stst.Cascade, visitor: Visitor, parent: Path, name: str) -> tuple[list[str], str]:
@@ -1188,7 +899,7 @@ def _sweep(page: Page, demo: gr.Blocks) -> None:
     """In place of Gradio's `delete_cache`, which keeps the name of what others deleted for good."""
     while True:
         time.sleep(SWEEP_SECONDS)
-        page.visitors.sweep(page.cache)
+        page.service.visitors.sweep(page.service.cache)
         for names in demo.temp_file_sets:
             names.clear()
 
@@ -1198,8 +909,8 @@ def _leave(page: Page) -> None:
 
     Waiting for what computes would take minutes, and Python's own way out aborts while torch's threads run.
     """
-    page.visitors.free()
-    shutil.rmtree(page.cache, ignore_errors=True)
+    page.service.visitors.free()
+    shutil.rmtree(page.service.cache, ignore_errors=True)
     os._exit(0)
 
 

@@ -188,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings = commandline.settings_of(options)
 
-    def work(file: str, folder: Path, name: str, report: commandline.Report) -> list[Path]:
+    def work(file: str, folder: Path, name: str, progress: commandline.Progress) -> list[Path]:
         text = transcribe(file, options.language, settings)
         path = folder / f"{name}.txt"
         path.write_text(f"{text}\n", encoding="utf-8")

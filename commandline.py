@@ -41,8 +41,8 @@ HELP = {
 }
 CHOICES = {"engine": ("fast", "pipeline"), "dtype": ("auto", "float32", "float16", "bfloat16")}
 
-Report = Callable[[float], None]  # told the fraction of a file that is done, from 0 to 1
-Work = Callable[[str, Path, str, Report], Sequence[Path]]  # (file, folder and name for its results, report) -> the files written
+Progress = Callable[[float], None]  # told the fraction of a file that is done, from 0 to 1
+Work = Callable[[str, Path, str, Progress], Sequence[Path]]  # (file, folder and name for its results, progress) -> the files written
 
 
 # --- flags --------------------------------------------------------------------------------------------------------
@@ -112,20 +112,20 @@ def run(inputs: Sequence[str], out: Path, suffixes: Collection[str], work: Work)
     with tqdm(total=len(files), bar_format="{percentage:3.0f} %|{bar}| {elapsed}<{remaining}  {desc}", file=sys.stderr) as bar:
         for index, file in enumerate(files):
 
-            def report(fraction: float, index: int = index) -> None:
+            def progress(fraction: float, index: int = index) -> None:
                 bar.n = index + fraction
                 bar.refresh()
 
             bar.set_description_str(_shown(file))
             try:
                 with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out) as folder:  # a result is there whole, or not at all
-                    for written in work(file, Path(folder), unique_name(file, names), report):
+                    for written in work(file, Path(folder), unique_name(file, names), progress):
                         bar.write(str(written.replace(out / written.name)), file=sys.stdout)
             except Exception as error:
                 failed += 1
                 known = isinstance(error, RefusalError | OSError)  # written to be read
                 bar.write(f"{_shown(file)}: {error if known else f'{type(error).__name__}: {error}'}", file=sys.stderr)
-            report(1.0)
+            progress(1.0)
     print(f"{len(files) - failed} of {len(files)} done in {time.perf_counter() - began:.0f} s, {failed} failed.", file=sys.stderr)
     return 1 if failed else 0
 

@@ -15,11 +15,11 @@ import asr
 import tts
 from audio import Recording
 from errors import RefusalError
-from telling import plainly
+from telling import plainly, progress_report
 from visitors import ACCUMULATED, CHUNK_ONLY, LimitError, StreamingMode, decode_captions
 
 if TYPE_CHECKING:
-    from app import Page
+    from service import Service
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}  # whatever runs a model; the decodes take turns inside
 STEP: dict[str, Any] = {"concurrency_id": "step", "concurrency_limit": 16}  # of a stream: it waits for no place that a whole file has
@@ -28,42 +28,109 @@ LANGUAGES = [DETECT, *asr.LANGUAGES]
 TASKS = ["transcribe", "translate"]
 
 
-def spoken(language: str) -> str | None:
+def chosen_language(language: str) -> str | None:
+    """None detects it."""
     return None if language == DETECT else language
 
 
-def add(page: Page) -> None:
+def add(service: Service) -> None:
     """The endpoints of an app, on components that nobody sees."""
     # What is hidden itself, rather than by a column around it, the browser does not load.
     speech = gr.Audio(type="filepath", label="Speech", visible=False)
     language = gr.Dropdown(LANGUAGES, value=DETECT, label="Language spoken", visible=False)
     text, send = gr.Textbox(label="Text", visible=False), gr.Button(visible=False)
-    send.click(plainly(page.transcribe), [speech, language], text, api_name="transcribe", **MODEL)
-    send.click(plainly(page.translate), speech, text, api_name="translate", **MODEL)
+    whole = WholeFiles(service)
+    send.click(plainly(whole.transcribe), [speech, language], text, api_name="transcribe", **MODEL)
+    send.click(plainly(whole.translate), speech, text, api_name="translate", **MODEL)
     voice = gr.Dropdown([*typing.get_args(tts.Voice)], value=None, label="Voice", visible=False)
     sound = gr.Audio(label="Speech", visible=False)
-    send.click(plainly(page.synthesise), [text, voice], sound, api_name="synthesise", **MODEL)
+    send.click(plainly(whole.synthesise), [text, voice], sound, api_name="synthesise", **MODEL)
     target = gr.Textbox("english", label="Target language", visible=False)
     shortcut = gr.Checkbox(label="Shortcut", visible=False)
     given, name = [speech, voice, target, shortcut], "speech_to_speech_translation"
-    send.click(plainly(page.speech_to_speech_translation), given, [sound, text], api_name=name, **MODEL)
+    send.click(plainly(whole.speech_to_speech_translation), given, [sound, text], api_name=name, **MODEL)
     for mode in (ACCUMULATED, CHUNK_ONLY):
-        _add_stream(page, mode, speech, language, text, send)
-    _add_captions(page, speech, language, text, send)
+        _add_stream(service, mode, speech, language, text, send)
+    _add_captions(service, speech, language, text, send)
 
 
-def _add_stream(page: Page, mode: StreamingMode[Any], speech: gr.Audio, language: gr.Dropdown, text: gr.Textbox, send: gr.Button) -> None:
+class WholeFiles:
+    """The endpoints that take all of something, and give all of the result. They are the MCP tools."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def transcribe(
+        self, audio: str | None, language: str = DETECT, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()
+    ) -> str:
+        """The text of a recording, in the language that is spoken.
+
+        Args:
+            audio: a sound or video file.
+            language: the language spoken; detected if not given.
+        """
+        visitor = self.service.visitor(request, to_begin=True)
+        *_, decoded = self.service.transcribed(audio, chosen_language(language), visitor, progress_report(progress))
+        return decoded.text
+
+    def translate(self, audio: str | None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()) -> str:
+        """The English text of a recording in any of 99 languages.
+
+        Args:
+            audio: a sound or video file.
+        """
+        *_, decoded = self.service.translated(audio, self.service.visitor(request, to_begin=True), progress_report(progress))
+        return decoded.text
+
+    def synthesise(
+        self, text: str, voice: str | None = None, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()
+    ) -> str:
+        """English text, spoken: a sound file.
+
+        Args:
+            text: English as it is written.
+            voice: SpeechT5, one of its seven speakers, or embedded; SpeechT5 where it can be had, if not given.
+        """
+        visitor = self.service.visitor(request, to_begin=True)
+        parts = list(self.service.synthesised(text, voice, visitor, progress_report(progress)))
+        return self.service.sound_file("speech", tts.joined(parts), visitor)
+
+    def speech_to_speech_translation(
+        self,
+        audio: str | None,
+        voice: str | None = None,
+        target: str = "english",
+        shortcut: bool = False,
+        request: gr.Request | None = None,
+        progress: gr.Progress = gr.Progress(),
+    ) -> tuple[str, str]:
+        """A recording in any of 99 languages, spoken in English or another language: a sound file, and its text.
+
+        Args:
+            audio: a sound or video file.
+            voice: for English: SpeechT5, one of its seven speakers, or embedded.
+            target: the language to speak, like "english" or "it".
+            shortcut: into another language than English by the course's shortcut rather than by text translation.
+        """
+        visitor = self.service.visitor(request, to_begin=True)
+        *_, cascade = self.service.cascade(audio, voice, target, shortcut, visitor, progress_report(progress))
+        return self.service.sound_file("speech", (cascade.sampling_rate, cascade.speech), visitor), cascade.text
+
+
+def _add_stream(
+    service: Service, mode: StreamingMode[Any], speech: gr.Audio, language: gr.Dropdown, text: gr.Textbox, send: gr.Button
+) -> None:
     def stream_chunk(chunk: str, language: str, new_recording: bool, request: gr.Request) -> str:
-        visitor, name = page.visitor(request, to_begin=True), f"{mode.name}-endpoint"
+        visitor, name = service.visitor(request, to_begin=True), f"{mode.name}-endpoint"
         if new_recording or name not in visitor.streams:
-            visitor.streams[name] = mode.begin(Recording(page.settings.max_seconds))
+            visitor.streams[name] = mode.begin(Recording(service.settings.max_seconds))
         recording = visitor.streams[name].recording
         if recording.is_full:
-            page.hear(None, chunk)
-            raise LimitError(f"The recording is full ({page.settings.max_minutes:g} minutes). Begin a new one.")
-        with visitor.running(page.settings.max_runs):
-            page.hear(recording, chunk)
-            stream = page.decode(mode, name, language, visitor)
+            service.hear(None, chunk)
+            raise LimitError(f"The recording is full ({service.settings.max_minutes:g} minutes). Begin a new one.")
+        with visitor.running(service.settings.max_runs):
+            service.hear(recording, chunk)
+            stream = service.decode(mode, name, chosen_language(language), visitor)
         return stream.text if stream else ""
 
     stream_chunk._mcp_type = "page"  # type: ignore[attr-defined]  # no tool: each MCP call is a session of its own, which forgets
@@ -79,7 +146,7 @@ def _add_stream(page: Page, mode: StreamingMode[Any], speech: gr.Audio, language
     send.click(plainly(stream_chunk), given, text, api_name=f"stream_{mode.name}", **STEP)
 
 
-def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.Textbox, send: gr.Button) -> None:
+def _add_captions(service: Service, speech: gr.Audio, language: gr.Dropdown, text: gr.Textbox, send: gr.Button) -> None:
     def caption_chunk(chunk: str | None, final: bool, task: str, language: str, request: gr.Request) -> tuple[str, str]:
         """Live captions: send chunks in order, get committed text, which will not change, and partial text, which may.
 
@@ -89,19 +156,19 @@ def _add_captions(page: Page, speech: gr.Audio, language: gr.Dropdown, text: gr.
             task: transcribe, or translate into English.
             language: the language spoken; detected if not given.
         """
-        visitor, name = page.visitor(request, to_begin=True), "captions-endpoint"
+        visitor, name = service.visitor(request, to_begin=True), "captions-endpoint"
         if name not in visitor.streams:
-            visitor.streams[name] = page.captioned(task, language)
+            visitor.streams[name] = service.captioned(task, chosen_language(language))
         recording = visitor.streams[name].recording
-        with visitor.running(page.settings.max_runs):
+        with visitor.running(service.settings.max_runs):
             if chunk is not None:
-                page.hear(recording, chunk)
+                service.hear(recording, chunk)
             if final:
                 recording.finish()
             try:
-                before, stream = None, visitor.advance(name, lambda stream: decode_captions(stream, page.settings, final))
+                before, stream = None, visitor.advance(name, lambda stream: decode_captions(stream, service.settings, final))
                 while stream is not None and stream is not before and not final:  # by itself, a step is all that is decoded
-                    before, stream = stream, visitor.advance(name, lambda stream: decode_captions(stream, page.settings))
+                    before, stream = stream, visitor.advance(name, lambda stream: decode_captions(stream, service.settings))
             except RefusalError:  # such as a language that the checkpoint does not know: the next call may name another
                 visitor.streams.pop(name, None)
                 raise

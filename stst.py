@@ -27,7 +27,6 @@ import soundfile
 
 from audio import SAMPLING_RATE, SUFFIXES, Audio, NoSpeechError, load_audio, to_pcm16, write_wav
 from checkpoints import (
-    CheckpointError,
     Settings,
     Source,
     Whisper,
@@ -41,7 +40,7 @@ from checkpoints import (
     load_whisper,
     translates,
 )
-from errors import Stopped
+from errors import CheckpointError, Stopped
 from text_translation import translate_text
 from tts import SENTENCE_END, SENTENCE_PAUSE, TextError, Voice, default_voice, synthesise
 
@@ -416,11 +415,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings = commandline.settings_of(options)
 
-    def work(file: str, folder: Path, name: str, report: commandline.Report) -> list[Path]:
+    def work(file: str, folder: Path, name: str, progress: commandline.Progress) -> list[Path]:
         how = {"shortcut": options.shortcut, "with_transcript": options.transcript}
         for cascade in stream(file, options.voice, settings, options.into, **how):
             done = cascade.heard_seconds + cascade.transcribed_seconds
-            report(done / cascade.audio_seconds / (2 if options.transcript else 1))
+            progress(done / cascade.audio_seconds / (2 if options.transcript else 1))
         return save(cascade, folder, name)
 
     return commandline.run(options.inputs, options.out, SUFFIXES, work)

@@ -27,7 +27,7 @@ import checkpoints
 import stst
 import translations
 from audio import SAMPLING_RATE
-from checkpoints import Settings, language_name
+from checkpoints import Report, Settings, language_name
 from errors import RefusalError
 from visitors import Captioned
 
@@ -51,6 +51,11 @@ def say(sentence: str) -> str:
     """A sentence that the server has to tell, in the language of whoever is being served."""
     request = LocalContext.request.get(None)
     return translations.in_language(sentence, translations.preferred(request.headers.get("accept-language") if request else None))
+
+
+def progress_report(progress: gr.Progress) -> Report:
+    """Tells how far something is on Gradio's bar."""
+    return lambda fraction, what: progress(fraction, desc=say(what))
 
 
 def _in_a_line(sentences: Sequence[str]) -> str:
@@ -217,7 +222,7 @@ def with_times(parts: Sequence[stst.Sentence | stst.Timed]) -> str:
     return "\n".join(f"{clock(part.start)} {part.text.strip()}" for part in parts)
 
 
-def report(cascade: stst.Cascade, is_over: bool = True) -> str:
+def cascade_status(cascade: stst.Cascade, is_over: bool = True) -> str:
     """What has been done so far, and how long each stage took, in one line."""
     parts = [f"Language heard: {language_name(cascade.language)}."] if cascade.language else []
     parts.append(f"{cascade.heard_seconds:.0f} of {cascade.audio_seconds:.0f} s.")

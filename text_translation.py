@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from checkpoints import CheckpointError, Settings, language_name, load_text_translator
+from checkpoints import Settings, language_name, load_text_translator
+from errors import CheckpointError
 
 # What Whisper calls otherwise.
 CODES = {"jw": "jv", "nn": "no"}

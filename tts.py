@@ -293,11 +293,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings = commandline.settings_of(options)
 
-    def work(file: str, folder: Path, name: str, report: commandline.Report) -> list[Path]:
+    def work(file: str, folder: Path, name: str, progress: commandline.Progress) -> list[Path]:
         parts = []
         for part in stream(_read(file), options.voice, settings, options.language):
             parts.append(part)
-            report(part.done)
+            progress(part.done)
         path = folder / f"{name}.wav"
         write_wav(path, *joined(parts))
         return [path]

@@ -20,8 +20,8 @@ from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 import tts
 from audio import load_audio
 from benchmarks.whisper import whisper
-from checkpoints import CheckpointError
 from decoding import decode
+from errors import CheckpointError
 from spoken import spoken_english
 
 N_WORST = 8

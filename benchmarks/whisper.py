@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 import soxr
 
+import embedded
 from audio import SAMPLING_RATE, load_audio
-from checkpoints import EMBEDDED_WHISPER_FILES, Settings, Whisper, _read_package_file, load_embedded_voice, load_whisper
+from checkpoints import Settings, Whisper, load_embedded_voice, load_whisper
 from decoding import PADDING_SECONDS, decode
 from fast_whisper import N_THREADS, encode, fast, threads
 from tests.measures import megabytes_held
@@ -77,11 +78,11 @@ def faster_whisper() -> Any:
     from faster_whisper import WhisperModel
 
     with tempfile.TemporaryDirectory() as folder:
-        parts = [_read_package_file(package, path) for package, path in EMBEDDED_WHISPER_FILES]
+        parts = [embedded.read_file(package, path) for package, path in embedded.WHISPER_FILES]
         (Path(folder) / "model.bin").write_bytes(b"".join(parts))
-        package = EMBEDDED_WHISPER_FILES[0][0]
+        package = embedded.WHISPER_FILES[0][0]
         for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
-            (Path(folder) / name).write_bytes(_read_package_file(package, f"data/{name}"))
+            (Path(folder) / name).write_bytes(embedded.read_file(package, f"data/{name}"))
         return WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=torch.get_num_threads())
 
 

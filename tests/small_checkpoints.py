@@ -43,6 +43,7 @@ from transformers import (
 from transformers.models.whisper.configuration_whisper import NON_SPEECH_TOKENS
 
 import checkpoints
+import embedded
 
 X_VECTOR_ROWS = 7931  # recordings in the real table; the course's speaker is row 7306
 SENTENCES = (  # what the character model learns its alphabet from
@@ -64,9 +65,9 @@ _TINY = {
 
 def save_whisper(folder: Path, dtype: torch.dtype = torch.float32) -> Path:
     """A multilingual Whisper: 51865 tokens, 99 languages, laid out as openai/whisper-base."""
-    tokenizer_json = json.loads(checkpoints._read_package_file(*checkpoints.EMBEDDED_TOKENIZER))
-    tokenizer = checkpoints._whisper_tokenizer(tokenizer_json)
-    generation_config = checkpoints._whisper_generation_config(tokenizer)
+    tokenizer_json = json.loads(embedded.read_file(*embedded.TOKENIZER))
+    tokenizer = embedded.whisper_tokenizer(tokenizer_json)
+    generation_config = embedded.whisper_generation_config(tokenizer)
     generation_config.alignment_heads = [[0, 0], [0, 1]]
     return _save_whisper(folder, tokenizer, generation_config, dtype)
 
@@ -76,7 +77,7 @@ def save_english_whisper(folder: Path, dtype: torch.dtype = torch.float32) -> Pa
 
     The real one has GPT-2's vocabulary; this one has the multilingual vocabulary's first 50256 tokens.
     """
-    tokenizer_json = json.loads(checkpoints._read_package_file(*checkpoints.EMBEDDED_TOKENIZER))
+    tokenizer_json = json.loads(embedded.read_file(*embedded.TOKENIZER))
     vocab = {token: index for token, index in tokenizer_json["model"]["vocab"].items() if index < 50256}
     vocab["<|endoftext|>"] = 50256
     merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in tokenizer_json["model"]["merges"]]

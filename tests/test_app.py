@@ -26,7 +26,10 @@ import commandline
 import telling
 import visitors
 from audio import SAMPLING_RATE, Recording, load_audio
-from checkpoints import CheckpointError, Settings
+from checkpoints import Settings
+from endpoints import WholeFiles
+from errors import CheckpointError
+from service import Service
 from tests.conftest import ROOT, run, start_app
 from tests.measures import word_error_rate
 from tests.sounds import BONJOUR, COUNTING, PARAGRAPH, QUICK_BROWN_FOX, chirp, spoken, text_of, write
@@ -298,12 +301,11 @@ def test_an_hour_old_is_swept_away_unless_it_is_of_somebody_who_is_here(tmp_path
 
 @pytest.mark.parametrize("recording", [None, Recording()])
 def test_a_chunk_is_deleted_whether_it_is_wanted_or_not_and_no_other_file_is(tmp_path: Path, recording: Recording | None) -> None:
-    page = app.Page(Settings())
-    page.cache = tmp_path / "cache"
-    page.cache.mkdir()
-    chunks = [write(folder / "chunk.wav", chirp(1, SAMPLING_RATE), SAMPLING_RATE, "PCM_16") for folder in (page.cache, tmp_path)]
+    serves = Service(Settings(), tmp_path / "cache")
+    serves.cache.mkdir()
+    chunks = [write(folder / "chunk.wav", chirp(1, SAMPLING_RATE), SAMPLING_RATE, "PCM_16") for folder in (serves.cache, tmp_path)]
     for chunk in chunks:
-        page.hear(recording, str(chunk))
+        serves.hear(recording, str(chunk))
     assert [chunk.exists() for chunk in chunks] == [False, True]
     assert recording is None or len(recording) == 2 * SAMPLING_RATE
 
@@ -444,11 +446,11 @@ def test_captions_say_how_far_behind_they_are_and_why() -> None:
     assert "is being loaded" in telling.captions_status(dataclasses.replace(stream, task="translate"), not_loaded)
 
 
-def test_captions_by_a_checkpoint_that_knows_english_only_do_not_translate(small_english_whisper: str) -> None:
-    page = app.Page(Settings(translation_checkpoint=small_english_whisper))
+def test_captions_by_a_checkpoint_that_knows_english_only_do_not_translate(small_english_whisper: str, tmp_path: Path) -> None:
+    serves = Service(Settings(translation_checkpoint=small_english_whisper), tmp_path)
     with pytest.raises(CheckpointError, match="knows English only"):
-        page.captioned("translate", app.DETECT)
-    assert page.captioned("transcribe", app.DETECT).language is None
+        serves.captioned("translate", None)
+    assert serves.captioned("transcribe", None)
 
 
 def test_flags_win_over_the_environment_and_both_over_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -496,9 +498,11 @@ def test_auth_closes_the_endpoints() -> None:
 
 
 def test_a_recording_longer_than_the_limit_is_refused_with_what_would_fit(tmp_path: Path) -> None:
-    page = app.Page(Settings(asr_checkpoint="openai/whisper-base", max_minutes=0.05))
+    serves = Service(Settings(asr_checkpoint="openai/whisper-base", max_minutes=0.05), tmp_path)
     with pytest.raises(app.gr.Error, match="3 seconds"):
-        app.plainly(page.transcribe)(str(write(tmp_path / "long.wav", np.tile(load_audio(QUICK_BROWN_FOX), 3), SAMPLING_RATE, "PCM_16")))
+        app.plainly(WholeFiles(serves).transcribe)(
+            str(write(tmp_path / "long.wav", np.tile(load_audio(QUICK_BROWN_FOX), 3), SAMPLING_RATE, "PCM_16"))
+        )
 
 
 @pytest.mark.slow

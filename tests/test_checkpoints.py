@@ -26,8 +26,10 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 import asr
 import checkpoints
+import embedded
 import stst
-from checkpoints import PINNED_REVISIONS, CheckpointError, Settings, find_voice, find_whisper, load_whisper
+from checkpoints import PINNED_REVISIONS, Settings, find_voice, find_whisper, load_whisper
+from errors import CheckpointError
 from tests import small_checkpoints
 from tests.conftest import NOT_A_HUB, Mount, run
 from tests.fake_hub import FakeHub
@@ -86,10 +88,10 @@ def test_the_embedded_whisper_answers_to_its_own_name_without_asking_the_hub(afr
 
 
 def test_the_embedded_whisper_is_complete_and_float32_although_its_file_is_float16() -> None:
-    content = b"".join(checkpoints._read_package_file(*file) for file in checkpoints.EMBEDDED_WHISPER_FILES)
-    arrays = checkpoints._ctranslate2(content)
+    content = b"".join(embedded.read_file(*file) for file in embedded.WHISPER_FILES)
+    arrays = embedded.ctranslate2_arrays(content)
     assert {array.dtype.name for array in arrays.values() if array.size > 1_000} == {"float16"}
-    expected = dict(checkpoints._whisper_state(arrays))
+    expected = dict(embedded.whisper_state(arrays))
     loaded = load_whisper("openai/whisper-base", Settings(device="cpu"))
     parameters = dict(loaded.model.named_parameters())
     assert set(parameters) == set(expected)
@@ -114,7 +116,7 @@ def test_the_embedded_tokenizer_knows_every_token_that_the_model_can_say() -> No
 
 def _packages(folder: Path, part2: bytes | None) -> None:
     """Both packages again, the first part linked and the second as given."""
-    for (package, path), content in zip(checkpoints.EMBEDDED_WHISPER_FILES, (None, part2), strict=True):
+    for (package, path), content in zip(embedded.WHISPER_FILES, (None, part2), strict=True):
         data = folder / package / "data"
         data.mkdir(parents=True)
         (folder / package / "__init__.py").touch()
@@ -127,7 +129,7 @@ def _packages(folder: Path, part2: bytes | None) -> None:
 
 
 def test_one_wrong_byte_in_the_embedded_whisper_is_refused(afresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    content = bytearray(checkpoints._read_package_file(*checkpoints.EMBEDDED_WHISPER_FILES[1]))
+    content = bytearray(embedded.read_file(*embedded.WHISPER_FILES[1]))
     content[len(content) // 2] ^= 1
     _packages(tmp_path, bytes(content))
     monkeypatch.syspath_prepend(tmp_path)
@@ -143,8 +145,8 @@ def test_a_missing_part_is_named_with_the_command_that_brings_it(afresh: None, m
 
 
 def test_one_wrong_byte_in_the_embedded_voice_is_refused(afresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    package, path = checkpoints.EMBEDDED_VOICE_FILE
-    content = bytearray(checkpoints._read_package_file(package, path))
+    package, path = embedded.VOICE_FILE
+    content = bytearray(embedded.read_file(package, path))
     content[-1] ^= 1
     (tmp_path / package / "assets").mkdir(parents=True)
     (tmp_path / package / "__init__.py").touch()

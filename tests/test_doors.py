@@ -28,10 +28,13 @@ from playwright.sync_api import expect, sync_playwright
 import app
 import checkpoints
 import decoding
+import service
 import visitors
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
+from endpoints import WholeFiles
 from errors import RefusalError
+from service import Service
 from tests.conftest import ROOT, free_port, once_it_answers, start_app
 from tests.measures import seconds_of_computing
 from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
@@ -137,12 +140,12 @@ def test_many_at_once_never_show_a_word_of_each_other(app_url: str, tmp_path: Pa
 @pytest.mark.slow
 def test_logs_hold_no_word_and_no_sound() -> None:
     code = (
-        "import app, logging, sys\n"
-        "from types import SimpleNamespace\n"
+        "import endpoints, logging, service, sys\n"
+        "from pathlib import Path\n"
         "logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)\n"
         "from checkpoints import Settings\n"
-        "page = app.Page(Settings())\n"
-        f"print(len(page.transcribe({str(QUICK_BROWN_FOX)!r}, 'english')), file=sys.stderr)\n"
+        "whole = endpoints.WholeFiles(service.Service(Settings(), Path('cache')))\n"
+        f"print(len(whole.transcribe({str(QUICK_BROWN_FOX)!r}, 'english')), file=sys.stderr)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(result.stderr.split()[-1]) > 20
@@ -183,12 +186,12 @@ def test_what_somebody_who_is_gone_asked_for_ends(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(visitors, "GRACE_SECONDS", 0.2)
     page, request = app.Page(Settings()), SimpleNamespace(session_hash="ana")
     recording = write(tmp_path / "long.wav", np.tile(load_audio(QUICK_BROWN_FOX), 20), SAMPLING_RATE, "PCM_16")
-    ana = page.visitor(request)  # type: ignore[arg-type]
-    heard = page.transcribed(str(recording), "english", ana, lambda *_, **__: None)  # type: ignore[arg-type]
+    ana = page.service.visitor(request)
+    heard = page.service.transcribed(str(recording), "english", ana, lambda *_: None)
     assert "fox" in next(heard).text.lower()
     page.leave(request)  # type: ignore[arg-type]
     deadline = time.monotonic() + 10
-    while len(page.visitors) and time.monotonic() < deadline:
+    while len(page.service.visitors) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert ana.is_gone
     with pytest.raises(RefusalError, match="The page was closed"):
@@ -196,15 +199,15 @@ def test_what_somebody_who_is_gone_asked_for_ends(monkeypatch: pytest.MonkeyPatc
     assert ana.n_running == 0
 
 
-def test_a_file_counts_as_a_run_from_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = app.Page(dataclasses.replace(Settings(), max_runs=1))
-    monkeypatch.setattr(app, "load_audio", lambda *_: pytest.fail("read, though it was one too many"))
-    ana = page.visitor(SimpleNamespace(session_hash="ana"))  # type: ignore[arg-type]
+def test_a_file_counts_as_a_run_from_before_it_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    serves = Service(dataclasses.replace(Settings(), max_runs=1), tmp_path)
+    monkeypatch.setattr(service, "load_audio", lambda *_: pytest.fail("read, though it was one too many"))
+    ana = serves.visitor(SimpleNamespace(session_hash="ana"))
     with ana.running(1):
         for refused in (
-            page.transcribed("x.wav", "english", ana, app.gr.Progress()),
-            page.translated("x.wav", ana, app.gr.Progress()),
-            page.cascade("x.wav", None, "english", False, ana, app.gr.Progress()),
+            serves.transcribed("x.wav", "english", ana, lambda *_: None),
+            serves.translated("x.wav", ana, lambda *_: None),
+            serves.cascade("x.wav", None, "english", False, ana, lambda *_: None),
         ):
             with pytest.raises(visitors.LimitError, match="You have 1 runs under way"):
                 next(refused)  # type: ignore[call-overload]
@@ -215,7 +218,7 @@ def test_whoever_only_looks_at_a_full_page_sees_it(monkeypatch: pytest.MonkeyPat
     page.build()
     assert any("Model:" in str(each) for each in page.prepare(None))
     with pytest.raises(app.gr.Error, match="0 visitors are here already"):
-        app.plainly(page.transcribe)(str(QUICK_BROWN_FOX), "english", SimpleNamespace(session_hash="late"))
+        app.plainly(WholeFiles(page.service).transcribe)(str(QUICK_BROWN_FOX), "english", SimpleNamespace(session_hash="late"))
     cancel, *lines = page.tell_ended("full")(SimpleNamespace(session_hash="late"))
     assert not cancel.visible
     assert all("Model:" in line or "Voice:" in line for line in lines), "told once is enough"
@@ -255,9 +258,9 @@ def test_whoever_has_to_wait_is_told_their_place_and_served(tmp_path: Path) -> N
         process.wait(timeout=30)
 
 
-def test_a_run_that_takes_too_long_is_ended_and_the_next_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = app.Page(Settings(asr_checkpoint="openai/whisper-base", max_run_minutes=0.01))
-    transcribe = app.plainly(page.transcribe)
+def test_a_run_that_takes_too_long_is_ended_and_the_next_is_served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    serves = Service(Settings(asr_checkpoint="openai/whisper-base", max_run_minutes=0.01), tmp_path)
+    transcribe = app.plainly(WholeFiles(serves).transcribe)
     decode = decoding._decode_windows
 
     def hang(fast_whisper: Any, waveform: np.ndarray, spans: Any, options: decoding.Options) -> Any:
@@ -265,21 +268,21 @@ def test_a_run_that_takes_too_long_is_ended_and_the_next_is_served(monkeypatch: 
             options.check()
             time.sleep(0.01)
 
-    page.load_whisper("openai/whisper-base", lambda *_, **__: None)  # type: ignore[arg-type]
+    serves.load_whisper("openai/whisper-base", lambda *_: None)
     monkeypatch.setattr(decoding, "_decode_windows", hang)
     with pytest.raises(app.gr.Error, match=r"longer than 0.01 minutes, the most that one run may take"):
         transcribe(str(QUICK_BROWN_FOX), "english")
     monkeypatch.setattr(decoding, "_decode_windows", decode)
-    page.settings = dataclasses.replace(page.settings, max_run_minutes=5.0)
+    serves.settings = dataclasses.replace(serves.settings, max_run_minutes=5.0)
     assert "fox" in transcribe(str(QUICK_BROWN_FOX), "english").lower()
 
 
 def test_a_cascade_that_takes_too_long_says_so_and_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    page = app.Page(Settings())
+    serves = Service(Settings(), tmp_path)
     late: list[bool] = []
-    monkeypatch.setattr(app.Run, "is_late", lambda _: bool(late))
+    monkeypatch.setattr(service.Run, "is_late", lambda _: bool(late))
     recording = write(tmp_path / "long.wav", np.concatenate([spoken(PARAGRAPH), load_audio(COUNTING)]), SAMPLING_RATE, "PCM_16")
-    cascades = page.cascade(str(recording), None, "english", False, visitors.Visitor(), lambda *_, **__: None)  # type: ignore[arg-type]
+    cascades = serves.cascade(str(recording), None, "english", False, visitors.Visitor(), lambda *_: None)
     done = [next(cascades)]
     late.append(True)
     with pytest.raises(visitors.LimitError, match=r"longer than 30 minutes.*Try something shorter"):

@@ -26,6 +26,8 @@ import app
 import stst
 from audio import SAMPLING_RATE, write_wav
 from checkpoints import Settings
+from endpoints import WholeFiles
+from service import Service
 from tests.conftest import ROOT, Mount, start_app
 from tests.sounds import COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken, write
 from tests.test_browser import CHROMIUM, FLAGS, shown_text, tab
@@ -118,17 +120,17 @@ def until(holds: Callable[[], object], seconds: float = 20.0) -> bool:
     return bool(holds())
 
 
-def test_a_clock_that_jumps_neither_frees_a_visitor_nor_ends_their_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    page, request = app.Page(Settings(asr_checkpoint="openai/whisper-base")), SimpleNamespace(session_hash="ana")
-    visitor = page.visitor(request)
+def test_a_clock_that_jumps_neither_frees_a_visitor_nor_ends_their_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    serves, request = Service(Settings(asr_checkpoint="openai/whisper-base"), tmp_path), SimpleNamespace(session_hash="ana")
+    visitor = serves.visitor(request)
     visitor.streams["captions"] = "what she said"
-    transcribe = app.plainly(page.transcribe)
+    transcribe = app.plainly(WholeFiles(serves).transcribe)
     for years in (10, -10):
         now = time.time() + years * 365 * 86400
         monkeypatch.setattr(time, "time", lambda now=now: now)
-        page.visitors.of("ben")
+        serves.visitors.of("ben")
         assert "fox" in transcribe(str(QUICK_BROWN_FOX), "english", request).lower()
-        assert page.visitor(request).streams["captions"] == "what she said"
+        assert serves.visitor(request).streams["captions"] == "what she said"
 
 
 @pytest.mark.slow

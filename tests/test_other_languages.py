@@ -17,7 +17,9 @@ import checkpoints
 import stst
 import text_translation
 import tts
-from checkpoints import CheckpointError, Engine, Settings
+from checkpoints import Engine, Settings
+from errors import CheckpointError
+from service import Service
 from tests import small_checkpoints
 from tests.conftest import run
 from tests.fake_hub import FakeHub
@@ -98,10 +100,10 @@ def test_a_language_that_the_translator_does_not_know_is_named(settings: Setting
         text_translation.translate_text("Kaixo mundua.", "eu", "de", settings)
 
 
-def test_a_language_without_a_voice_is_named(settings: Settings) -> None:
+def test_a_language_without_a_voice_is_named(settings: Settings, tmp_path: Path) -> None:
     locks = [*checkpoints._locks]
     with pytest.raises(CheckpointError, match=r"No voice speaks Xx{19} here"):
-        app.Page(settings).load_target("x" * 100_000, False, lambda *_, **__: pytest.fail("it was told"))  # type: ignore[arg-type]
+        Service(settings, tmp_path).load_target("x" * 100_000, False, lambda *_: pytest.fail("it was told"))
     assert [*checkpoints._locks] == locks, "whatever is asked for, nothing is kept of it"
     with pytest.raises(CheckpointError, match=r"No voice speaks Spanish here"):
         stst.speech_to_speech_translation(BONJOUR, settings=settings, target="spanish")

@@ -14,8 +14,8 @@ import asr
 import decoding
 import stst
 from audio import SAMPLING_RATE, NoSpeechError, load_audio
-from checkpoints import CheckpointError, Settings, load_whisper
-from errors import Stopped
+from checkpoints import Settings, load_whisper
+from errors import CheckpointError, Stopped
 from kernels import int8_is_faster
 from stst import Timed, cut_sentences, words_of
 from tests.measures import word_error_rate

@@ -26,7 +26,8 @@ import asr
 import checkpoints
 import fast_speecht5
 import tts
-from checkpoints import CheckpointError, Engine, Settings, load_speecht5
+from checkpoints import Engine, Settings, load_speecht5
+from errors import CheckpointError
 from tests import small_checkpoints
 from tests.measures import word_error_rate
 from tts import (

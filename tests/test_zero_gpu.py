@@ -20,7 +20,8 @@ def GPU(duration):
     return decorate
 spaces.GPU = GPU
 sys.modules["spaces"] = spaces
-import app, checkpoints, stst, zero_gpu
+from pathlib import Path
+import checkpoints, endpoints, service, stst, zero_gpu
 from checkpoints import Settings
 from tests.sounds import BONJOUR
 zero_gpu.place(Settings(asr_checkpoint="openai/whisper-base"))
@@ -33,8 +34,8 @@ done = list(stst.stream(BONJOUR, stopped=lambda: False))
 assert done[-1].sentences
 stopped = list(stst.stream(BONJOUR, stopped=lambda: True))
 assert len(stopped) == 1
-page = app.Page(Settings(asr_checkpoint="openai/whisper-base"))
-assert page.transcribe(str(BONJOUR)) and page.translate(str(BONJOUR)) and len(page.synthesise("Hello there.")[1])
+whole = endpoints.WholeFiles(service.Service(Settings(asr_checkpoint="openai/whisper-base"), Path("cache")))
+assert whole.transcribe(str(BONJOUR)) and whole.translate(str(BONJOUR)) and len(whole.synthesise("Hello there.")[1])
 print("placed")
 """
 
