@@ -51,7 +51,7 @@ from fast_whisper import (
     threads,
 )
 from repetition import COMPRESSION_RATIO, TOKENS_PER_SECOND, compression_ratio, is_endless, loop_period, made_up, moves_on, twice_period
-from voice_activity import has_speech
+from voice_activity import has_speech, stretches
 
 Task = Literal["transcribe", "translate"]
 
@@ -70,6 +70,12 @@ CUT_SECONDS = (14.0, 22.0)
 WINDOWS_AT_ONCE = 4
 UNHEARD_SECONDS = 1.0  # a window's last timestamp is about this exact
 LEFT_SECONDS = 3.0  # without timestamps, where its last tokens attend to is about this exact
+
+# Alignment knows no pauses: a word that is longer than most may have one in it.
+LONG_WORD_SECONDS = 0.8
+BESIDE_SECONDS = 0.5  # of its sides that the detector hears, too
+MARGIN_SECONDS = 0.1  # around speech, for soft consonants
+WORD_SECONDS = 0.35  # with them; less of speech at a word's beginning is the end of the one before
 
 MIN_TOKENS = 16  # a window may cost, beside TOKENS_PER_SECOND
 MAX_TOKENS = 440  # of the decoder's 448 positions, some are the prompt's
@@ -579,7 +585,8 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
             segments = () if attempt.silent else _segments(fast_whisper, attempt, start, len(waveforms[index]) / SAMPLING_RATE)
             words: tuple[Word, ...] = ()
             if options.word_times and not attempt.silent:
-                words = _words(fast_whisper, own, prompt, prefix, attempt, start, len(waveforms[index]), language)
+                aligned = _words(fast_whisper, own, prompt, prefix, attempt, start, len(waveforms[index]), language)
+                words = tuple(_without_pauses(word, waveforms[index], start) for word in aligned)
             outcomes.append(Decoded("".join(segment.text for segment in segments), segments, language, words=words))
     return outcomes
 
@@ -743,6 +750,29 @@ def _words(
                 )
             )
     return tuple(words)
+
+
+def _without_pauses(word: Word, waveform: np.ndarray, start: float) -> Word:
+    """The same word, and where it is a long one, only where somebody speaks.
+
+    The path through the attention has to be somewhere in a pause, too: it stays with the word before it, or waits at the next.
+
+    Args:
+        start: seconds, of the waveform.
+    """
+    if word.end - word.start <= LONG_WORD_SECONDS:
+        return word
+    earliest = max(start, word.start - BESIDE_SECONDS)
+    around = waveform[round((earliest - start) * SAMPLING_RATE) : round((word.end + BESIDE_SECONDS - start) * SAMPLING_RATE)]
+    speech = [
+        (max(word.start, earliest + begin - MARGIN_SECONDS), min(word.end, earliest + end + MARGIN_SECONDS))
+        for begin, end in stretches(around)
+    ]
+    speech = [(begin, end) for begin, end in speech if begin < end]
+    if not speech:
+        return word
+    begin, end = next(((begin, end) for begin, end in speech if end - begin >= WORD_SECONDS), speech[-1])
+    return replace(word, start=round(begin, 2), end=round(end, 2))
 
 
 def precision(whisper: Whisper, engine: Engine, exact: bool = False) -> str:

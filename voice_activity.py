@@ -14,6 +14,7 @@ from checkpoints import load_speech_detector
 FRAME = 512  # samples
 SPEECH_PROBABILITY = 0.5
 SPEECH_FRAMES = 3  # in a row: 96 ms, shorter than the shortest word
+BREATH_SECONDS = 0.3  # a stop within a word is shorter
 FIRST_LOOK = 32 * FRAME  # samples, a second: most recordings begin with speech
 
 
@@ -34,3 +35,14 @@ def spoken(waveform: np.ndarray) -> np.ndarray:
     # Shorter runs than a word are clicks.
     runs = np.lib.stride_tricks.sliding_window_view(np.pad(likely, SPEECH_FRAMES - 1), SPEECH_FRAMES).all(1)
     return np.asarray(np.lib.stride_tricks.sliding_window_view(runs, SPEECH_FRAMES).any(1))
+
+
+def stretches(waveform: np.ndarray) -> list[tuple[float, float]]:
+    """From when to when somebody speaks, in seconds; what is quiet for less than `BREATH_SECONDS` is part of it."""
+    edges = np.flatnonzero(np.diff(np.pad(spoken(waveform).astype(int), 1))) * (FRAME / SAMPLING_RATE)
+    joined: list[tuple[float, float]] = []
+    for start, end in edges.reshape(-1, 2).tolist():
+        if joined and start - joined[-1][1] < BREATH_SECONDS:
+            start = joined.pop()[0]
+        joined.append((start, end))
+    return joined

@@ -114,8 +114,47 @@ def test_word_times_follow_the_words(whisper: Whisper, fox: np.ndarray) -> None:
     later = decoding.decode(whisper, np.concatenate([shift, fox]), language="en", word_times=True).words
     assert "".join(word.text for word in words).split() == ["The", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog."]
     assert [word.start for word in words] == sorted(word.start for word in words)
-    # The first word is not compared: its beginning takes in the silence before it.
-    assert [b.start - a.start for a, b in zip(words[1:], later[1:], strict=True)] == pytest.approx([2.0] * 8, abs=0.3)
+    assert [b.start - a.start for a, b in zip(words, later, strict=True)] == pytest.approx([2.0] * 9, abs=0.3)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-3])
+def test_pauses_belong_to_no_word(whisper: Whisper, fox: np.ndarray, noise: float) -> None:
+    """Subtitles would come with the silence before a sentence, and stay for the one after it."""
+    pauses, pieces = [], []
+    for seconds in (5.0, 2.0, 9.0):
+        begin = sum(map(len, pieces)) / SAMPLING_RATE
+        pauses.append((begin, begin + seconds))
+        pieces += [noise * np.random.default_rng(0).standard_normal(round(seconds * SAMPLING_RATE)).astype(np.float32), fox]
+    words = decoding.decode(whisper, np.concatenate(pieces), language="en", word_times=True).words
+    assert word_error_rate("the quick brown fox jumps over the lazy dog " * 3, "".join(word.text for word in words)) < 0.1
+    for word in words:
+        assert 0.05 < word.end - word.start < 1.0, word
+        assert sum(max(0.0, min(word.end, end) - max(word.start, begin)) for begin, end in pauses) < 0.25, word
+
+
+@pytest.mark.parametrize(
+    ("speech", "expected"),
+    [
+        ([], (1.0, 4.0)),  # the detector hears nothing: the path is believed
+        ([(1.2, 1.9)], (1.1, 2.0)),  # a pause behind it
+        ([(3.5, 4.5)], (3.4, 4.0)),  # and before it
+        ([(0.0, 1.2), (3.8, 6.0)], (3.7, 4.0)),  # the end of the word before is none of it
+        ([(0.0, 1.5), (3.8, 6.0)], (1.0, 1.6)),  # nor is the beginning of the one after
+        ([(0.0, 0.4), (4.05, 6.0)], (3.95, 4.0)),  # heard a little late
+    ],
+)
+def test_a_long_word_is_where_somebody_speaks(
+    speech: list[tuple[float, float]], expected: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, heard = 10.0, 1.0 - decoding.BESIDE_SECONDS
+    waveform = np.zeros(6 * SAMPLING_RATE, np.float32)
+    monkeypatch.setattr(decoding, "stretches", lambda _: [(begin - heard, end - heard) for begin, end in speech])
+    word = decoding.Word(" long", begun + 1.0, begun + 4.0, 1.0, (7,))
+    moved = decoding._without_pauses(word, waveform, begun)
+    assert (moved.start - begun, moved.end - begun) == pytest.approx(expected)
+    assert moved == replace(word, start=moved.start, end=moved.end)
+    short = replace(word, end=begun + 0.9 + decoding.LONG_WORD_SECONDS)
+    assert decoding._without_pauses(short, waveform, begun) is short
 
 
 def test_a_forced_prefix_is_not_decoded_again(whisper: Whisper, fox: np.ndarray) -> None:
