@@ -154,7 +154,6 @@ class Word:
     text: str
     start: float  # seconds
     end: float
-    probability: float  # 1.0 where the word was given as prefix
     tokens: tuple[int, ...]
 
 
@@ -727,28 +726,17 @@ def _words(
     asking = [place - 1 - begin for place in (*places, places[-1] + 1) if place - 1 - begin < weights.shape[1]]
     matrix = median(((weights - mean) / deviation.clamp_min(1e-8))[:, asking]).mean(0)
     starts = [*align(-matrix.cpu().numpy()), n_positions]  # the last is only used where the budget ended before the text
-    starts = [start / POSITIONS_PER_SECOND for start in starts]
+    starts = [float(position) / POSITIONS_PER_SECOND for position in starts]
     spoken = [read[place] for place in places]
-    # 3. Tokens into words.
-    logprobs = [0.0] * sum(token < special.end for token in prefix)
-    logprobs += [logprob for token, logprob in zip(attempt.tokens, attempt.logprobs, strict=False) if token < special.end]
-    # The prefix by itself: what is decoded after it may add to its last word, but is no part of it.
+    # 3. Tokens into words. The prefix by itself: what is decoded after it may add to its last word, but is no part of it.
     n_prefix, words = sum(token < special.end for token in prefix), []
     for offset, part in ((0, spoken[:n_prefix]), (n_prefix, spoken[n_prefix:])):
         if not part:
             continue
         texts, token_lists, indices = _combine_tokens_into_words(fast_whisper.tokenizer, part, LANGUAGES.get(language))
         for text, token_list, index in zip(texts, token_lists, indices, strict=True):
-            first, last = offset + index[0], offset + index[-1]
-            words.append(
-                Word(
-                    text,
-                    round(start + float(starts[first]), 2),
-                    round(start + float(starts[last + 1]), 2),
-                    float(np.exp(logprobs[first : last + 1]).mean()),
-                    tuple(token_list),
-                )
-            )
+            at, until = starts[offset + index[0]], starts[offset + index[-1] + 1]
+            words.append(Word(text, round(start + at, 2), round(start + until, 2), tuple(token_list)))
     return tuple(words)
 
 

@@ -387,7 +387,7 @@ def test_stop_waits_for_the_chunks_on_their_way_and_not_for_ever() -> None:
 def fake_update(before: captions.Captions, waveform: np.ndarray, settings: Settings, final: bool = False) -> captions.Captions:
     """Says how many samples it heard, and needs only the last second again."""
     n_heard = before.window_start + len(waveform)
-    word = captions.Word(f" {len(waveform)}", before.window_start / SAMPLING_RATE, n_heard / SAMPLING_RATE, 1.0, ())
+    word = captions.Word(f" {len(waveform)}", before.window_start / SAMPLING_RATE, n_heard / SAMPLING_RATE, ())
     return dataclasses.replace(before, words=(*before.words, word), n_heard=n_heard, window_start=max(0, n_heard - SAMPLING_RATE))
 
 
@@ -411,8 +411,8 @@ def test_captions_wait_for_a_second_and_forget_what_is_not_needed(monkeypatch: p
 
 
 def captioned(*words: str, partial: str = "", **more: Any) -> visitors.Captioned:
-    times = [captions.Word(text, index, index + 1, 1.0, ()) for index, text in enumerate(words)]
-    hypothesis = (captions.Word(partial, 0, 1, 1.0, ()),) if partial else ()
+    times = [captions.Word(text, index, index + 1, ()) for index, text in enumerate(words)]
+    hypothesis = (captions.Word(partial, 0, 1, ()),) if partial else ()
     return visitors.Captioned(app.Recording(), captions=captions.Captions(words=tuple(times), hypothesis=hypothesis, **more))
 
 

@@ -48,7 +48,7 @@ def use_fake(patch: pytest.MonkeyPatch) -> SimpleNamespace:
         words = []
         for number in np.unique(numbers[numbers > 0]):
             at = np.flatnonzero(numbers == number) / SAMPLING_RATE
-            words.append(Word(f" w{number}", float(at[0]), float(at[-1]), 1.0, (int(number),)))
+            words.append(Word(f" w{number}", float(at[0]), float(at[-1]), (int(number),)))
         prefix = list(options.prefix)
         assert [word.tokens[0] for word in words][: len(prefix)] == prefix, "the prefix is what the window begins with"
         return Decoded("".join(word.text for word in words[len(prefix) :]), words=tuple(words))
@@ -153,7 +153,7 @@ def test_noise_and_a_tone_have_no_words() -> None:
 
 def test_words_in_no_sound_are_left_out() -> None:
     def word(text: str, start: float, end: float) -> Word:
-        return Word(text, start, end, 1.0, (1,))
+        return Word(text, start, end, (1,))
 
     real = [word(" for", 1.0, 1.2), word(" you.", 1.2, 1.6)]
     made_up = [word(" Thank", 1.6, 1.6), word(" you", 1.6, 1.6), word(" for", 1.6, 2.0)]
@@ -187,7 +187,7 @@ def test_the_language_is_detected_and_kept_and_may_be_translated() -> None:
 
 
 def word(number: int, start: float = 0.0, end: float = 0.0, text: str = "") -> Word:
-    return Word(text or f" w{number}", start, end, 1.0, (number,))
+    return Word(text or f" w{number}", start, end, (number,))
 
 
 def answer(patch: pytest.MonkeyPatch, *answers: Decoded) -> list[tuple[object, np.ndarray, Options, dict[str, object]]]:
@@ -520,7 +520,7 @@ def test_markup_in_subtitles_is_text() -> None:
 
 
 def test_subtitles_are_what_players_read() -> None:
-    words = [Word(" Hello,", 0.0, 0.4, 1.0, (1,)), Word(" <b>.", 0.5, 1.0, 1.0, (2,)), Word(" Later.", 3661.5, 3662.0, 1.0, (3,))]
+    words = [Word(" Hello,", 0.0, 0.4, (1,)), Word(" <b>.", 0.5, 1.0, (2,)), Word(" Later.", 3661.5, 3662.0, (3,))]
     assert live.to_srt(words) == "1\n00:00:00,000 --> 00:00:01,000\nHello, <b>.\n\n2\n01:01:01,500 --> 01:01:02,000\nLater.\n"
     assert live.to_vtt(words).startswith("WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nHello, &lt;b>.\n")
     assert re.findall(r"-->", live.to_vtt(words)) == ["-->"] * 2
@@ -530,7 +530,7 @@ def test_subtitles_are_what_players_read() -> None:
 def test_cues_are_in_order_and_no_longer_than_a_screen(spans: list[tuple[float, float, str]]) -> None:
     words, now = [], 0.0
     for gap, length, text in spans:
-        words.append(Word(" " + text, now + gap, now + gap + length, 1.0, (1,)))
+        words.append(Word(" " + text, now + gap, now + gap + length, (1,)))
         now += gap + length
     cues = live.cues(words)
     assert "".join("".join(text.split()) for *_, text in cues) == "".join("".join(word.text.split()) for word in words)

@@ -149,7 +149,7 @@ def test_a_long_word_is_where_somebody_speaks(
     begun, heard = 10.0, 1.0 - decoding.BESIDE_SECONDS
     waveform = np.zeros(6 * SAMPLING_RATE, np.float32)
     monkeypatch.setattr(decoding, "stretches", lambda _: [(begin - heard, end - heard) for begin, end in speech])
-    word = decoding.Word(" long", begun + 1.0, begun + 4.0, 1.0, (7,))
+    word = decoding.Word(" long", begun + 1.0, begun + 4.0, (7,))
     moved = decoding._without_pauses(word, waveform, begun)
     assert (moved.start - begun, moved.end - begun) == pytest.approx(expected)
     assert moved == replace(word, start=moved.start, end=moved.end)

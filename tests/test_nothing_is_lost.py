@@ -70,7 +70,7 @@ class Spy:
         self.spans.append((before.window_start, waveform))
         time.sleep(self.seconds)
         n_heard = before.window_start + len(waveform)
-        word = captions.Word(f" {len(self.spans)} decoded.", 0.0, 1.0, 1.0, ())
+        word = captions.Word(f" {len(self.spans)} decoded.", 0.0, 1.0, ())
         start = max(before.window_start, n_heard - round(KEPT_SECONDS * SAMPLING_RATE))
         return replace(before, words=(*before.words, word), window_start=start, n_heard=n_heard, speech_end=n_heard)
 
