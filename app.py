@@ -50,6 +50,7 @@ from endpoints import DETECT, MODEL, STEP, chosen_language
 from errors import RefusalError
 from quick_page import QuickPage
 from service import Service
+from streams import ACCUMULATED, CHUNK_ONLY, Captioned, StreamingMode, decode_captions
 from telling import (
     Cue,
     Playing,
@@ -69,7 +70,7 @@ from telling import (
     voice_line,
     with_times,
 )
-from visitors import ACCUMULATED, CHUNK_ONLY, Captioned, LimitError, Sent, StreamingMode, Visitor, decode_captions
+from visitors import LimitError, Sent, Visitor
 
 STREAM_EVERY = 0.5  # seconds of sound in a chunk; below that, Gradio loses and reorders chunks
 IN_FLIGHT_SECONDS = 5.0  # after Stop, chunks that the page has sent are waited for that long

@@ -15,8 +15,9 @@ import asr
 import tts
 from audio import Recording
 from errors import RefusalError
+from streams import ACCUMULATED, CHUNK_ONLY, StreamingMode, decode_captions
 from telling import plainly, progress_report
-from visitors import ACCUMULATED, CHUNK_ONLY, LimitError, StreamingMode, decode_captions
+from visitors import LimitError
 
 if TYPE_CHECKING:
     from service import Service

@@ -20,7 +20,8 @@ import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, write_wav
 from checkpoints import Report, Settings, language_name
 from errors import RefusalError, Stopped
-from visitors import Captioned, LimitError, Sent, StreamingMode, Visitor, Visitors, delete_upload
+from streams import Captioned, StreamingMode
+from visitors import LimitError, Sent, Visitor, Visitors, delete_upload
 
 if TYPE_CHECKING:
     from decoding import Decoded, Word

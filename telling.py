@@ -29,7 +29,7 @@ import translations
 from audio import SAMPLING_RATE
 from checkpoints import Report, Settings, language_name
 from errors import RefusalError
-from visitors import Captioned
+from streams import Captioned
 
 Cue = tuple[float, float, str]  # from and to, in seconds, and what is said
 

@@ -23,6 +23,7 @@ import app
 import captions
 import checkpoints
 import commandline
+import streams
 import telling
 import visitors
 from audio import SAMPLING_RATE, Recording, load_audio
@@ -365,8 +366,8 @@ def test_what_fails_in_the_last_recording_is_not_told_of_the_new_one() -> None:
 
 def test_a_stop_that_comes_after_a_new_recording_began_leaves_it_alone() -> None:
     visitor = visitors.Visitor()
-    visitor.begin("captions", visitors.Captioned(app.Recording()), {"take": 1, "chunks": 0})
-    visitor.begin("captions", new := visitors.Captioned(app.Recording()), {"take": 2, "chunks": 0})
+    visitor.begin("captions", streams.Captioned(app.Recording()), {"take": 1, "chunks": 0})
+    visitor.begin("captions", new := streams.Captioned(app.Recording()), {"take": 2, "chunks": 0})
     assert not visitor.heard_all("captions", {"take": 1, "chunks": 5}, 1.0)
     assert visitor.stream("captions", {"take": 1, "chunks": 6}) is None, "nor is its last chunk heard in the new one"
     assert visitor.stream("captions", {"take": 0, "chunks": 0}) is None, "nor what the page knows to be of none"
@@ -376,7 +377,7 @@ def test_a_stop_that_comes_after_a_new_recording_began_leaves_it_alone() -> None
 def test_stop_waits_for_the_chunks_on_their_way_and_not_for_ever() -> None:
     visitor = visitors.Visitor()
     recording = app.Recording()
-    visitor.begin("captions", visitors.Captioned(recording), {"take": 1, "chunks": 0})
+    visitor.begin("captions", streams.Captioned(recording), {"take": 1, "chunks": 0})
     late = threading.Timer(0.2, recording.append, (SAMPLING_RATE, np.zeros(800, np.float32), 1))
     late.start()
     assert visitor.heard_all("captions", {"take": 1, "chunks": 1}, 5.0)
@@ -393,27 +394,27 @@ def fake_update(before: captions.Captions, waveform: np.ndarray, settings: Setti
 
 def test_captions_wait_for_a_second_and_forget_what_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(captions, "update", fake_update)
-    stream = visitors.Captioned(app.Recording(max_seconds=3), "translate", "italian")
+    stream = streams.Captioned(app.Recording(max_seconds=3), "translate", "italian")
     second = np.zeros(SAMPLING_RATE, np.float32)
     stream.recording.append(SAMPLING_RATE, second[:8000])
-    assert visitors.decode_captions(stream, Settings()) is stream, "half a second is not worth a decode"
+    assert streams.decode_captions(stream, Settings()) is stream, "half a second is not worth a decode"
     for _ in range(60):  # a minute, of which three seconds would be too much to hold
         stream.recording.append(SAMPLING_RATE, second)
-        stream = visitors.decode_captions(stream, Settings())
+        stream = streams.decode_captions(stream, Settings())
     assert stream.captions is not None
     assert (stream.captions.task, stream.captions.language) == ("translate", "italian")
     assert stream.n_decoded == len(stream.recording) == 60.5 * SAMPLING_RATE
     assert stream.captions.committed.split()[-1] == str(2 * SAMPLING_RATE)
     stream.recording.append(SAMPLING_RATE, second[:100])
-    stream = visitors.decode_captions(stream, Settings(), final=True)
+    stream = streams.decode_captions(stream, Settings(), final=True)
     assert stream.n_decoded == len(stream.recording)
-    assert visitors.decode_captions(stream, Settings(), final=True) is stream, "what is over stays over"
+    assert streams.decode_captions(stream, Settings(), final=True) is stream, "what is over stays over"
 
 
-def captioned(*words: str, partial: str = "", **more: Any) -> visitors.Captioned:
+def captioned(*words: str, partial: str = "", **more: Any) -> streams.Captioned:
     times = [captions.Word(text, index, index + 1, ()) for index, text in enumerate(words)]
     hypothesis = (captions.Word(partial, 0, 1, ()),) if partial else ()
-    return visitors.Captioned(app.Recording(), captions=captions.Captions(words=tuple(times), hypothesis=hypothesis, **more))
+    return streams.Captioned(app.Recording(), captions=captions.Captions(words=tuple(times), hypothesis=hypothesis, **more))
 
 
 def test_what_is_said_is_never_markup() -> None:

@@ -482,7 +482,7 @@ def test_many_that_come_first_at_once_are_all_served(tmp_path: Path) -> None:
     """Importing transformers in two threads at once fails in one of them, now and then: it was a visitor who found out."""
     code = """
 import threading
-import app, asr, stst, tts, visitors
+import app, asr, streams, stst, tts
 from audio import Recording, load_audio
 from tests.sounds import QUICK_BROWN_FOX
 failed = []
@@ -494,7 +494,7 @@ def one(job):
 def captions():
     recording = Recording()
     recording.append(16000, load_audio(QUICK_BROWN_FOX))
-    visitors.decode_captions(visitors.Captioned(recording), Settings(), final=True)
+    streams.decode_captions(streams.Captioned(recording), Settings(), final=True)
 jobs = [lambda: asr.transcribe(QUICK_BROWN_FOX), captions, lambda: tts.synthesise("Hello."), lambda: stst.translate(QUICK_BROWN_FOX),
         lambda: language_name("it")]
 threads = [threading.Thread(target=one, args=(job,)) for job in jobs]

@@ -29,6 +29,7 @@ import app
 import checkpoints
 import decoding
 import service
+import streams
 import visitors
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
@@ -160,7 +161,7 @@ def test_more_visitors_than_the_limit_are_told_and_those_who_left_make_room() ->
     for name in ("somebody", "who only", "looks"):
         everyone.of(name)
     for name in ("ana", "ben"):
-        everyone.of(name).streams["captions"] = visitors.Captioned(app.Recording())
+        everyone.of(name).streams["captions"] = streams.Captioned(app.Recording())
     ana = everyone.of("ana")
     with pytest.raises(visitors.LimitError, match=r"2 visitors are here already.*Try again"):
         everyone.of("cleo")
@@ -172,7 +173,7 @@ def test_more_visitors_than_the_limit_are_told_and_those_who_left_make_room() ->
 def test_whoever_has_only_looked_is_told_when_they_begin_and_there_is_no_room() -> None:
     everyone = visitors.Visitors(max_visitors=1)
     ana, ben = everyone.of("ana"), everyone.of("ben")
-    ana.streams["captions"] = visitors.Captioned(app.Recording())
+    ana.streams["captions"] = streams.Captioned(app.Recording())
     assert everyone.of("ben") is ben, "to look on costs nothing"
     with pytest.raises(visitors.LimitError, match="1 visitors are here already"):
         everyone.of("ben", to_begin=True)

@@ -10,9 +10,9 @@ import pytest
 import app
 import checkpoints
 import how_it_works
+import streams
 import telling
 import translations
-import visitors
 from audio import AudioError, load_audio
 from tests.conftest import ROOT
 
@@ -96,8 +96,8 @@ def test_status_lines_are_translated_whole() -> None:
 
     recording = app.Recording()
     for sentence in (
-        visitors.ACCUMULATED.cost(app.asr.Accumulated(recording)),
-        visitors.CHUNK_ONLY.cost(app.asr.ChunkOnly(recording)),
+        streams.ACCUMULATED.cost(app.asr.Accumulated(recording)),
+        streams.CHUNK_ONLY.cost(app.asr.ChunkOnly(recording)),
         "Computes on cpu, encoder float32, decoder int8.",
         "Computes on cuda, float16.",
         *telling._last_run(0.5),
