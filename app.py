@@ -50,7 +50,7 @@ from endpoints import DETECT, MODEL, STEP, chosen_language
 from errors import RefusalError
 from quick_page import QuickPage
 from service import Service
-from streams import ACCUMULATED, CHUNK_ONLY, Captioned, StreamingMode, decode_captions
+from streams import ACCUMULATED, CHUNK_ONLY, StreamingMode
 from telling import (
     Cue,
     Playing,
@@ -402,13 +402,15 @@ class Page:
         self.source("asr")
 
         def begin(task: str, language: str, sent: Sent, request: gr.Request) -> list[Any]:
-            self.service.visitor(request, to_begin=True).begin("captions", self.service.captioned(task, chosen_language(language)), sent)
+            self.service.visitor(request, to_begin=True).begin(
+                "captions", self.service.begin_captions(task, chosen_language(language)), sent
+            )
             return shown("", say("Listening."), live=True)
 
         def decode(request: gr.Request) -> tuple[Any, ...]:
             try:
-                before = self.service.visitor(request).streams.get("captions")
-                stream = self.service.visitor(request).advance("captions", lambda stream: decode_captions(stream, self.settings))
+                visitor = self.service.visitor(request)
+                before, stream = visitor.streams.get("captions"), self.service.caption("captions", visitor)
             except Exception as error:  # told once, where the next tick would tell it again
                 return gr.skip(), in_words(error, "captions"), gr.Timer(active=False), gr.Timer(active=False)
             if stream is None or stream is before or stream.is_over:
@@ -421,12 +423,10 @@ class Page:
             return gr.skip() if stream is None or (stream.is_over and not stream.captions.words) else captions_status(stream, self.settings)
 
         def finish(sent: Sent, request: gr.Request) -> list[Any]:
-
             visitor = self.service.visitor(request)
             try:
                 heard = visitor.heard_all("captions", sent, IN_FLIGHT_SECONDS)
-                last: Callable[[Captioned], Captioned] = functools.partial(decode_captions, settings=self.settings, final=True)
-                stream = visitor.advance("captions", last, sent) if heard else None
+                stream = self.service.caption("captions", visitor, final=True, sent=sent) if heard else None
             except Exception as error:  # as above, and the ticks end all the same
                 before = visitor.streams.get("captions")
                 return shown(before.captions.committed if before and before.captions else "", in_words(error, "captions"))

@@ -15,7 +15,7 @@ import asr
 import tts
 from audio import Recording
 from errors import RefusalError
-from streams import ACCUMULATED, CHUNK_ONLY, StreamingMode, decode_captions
+from streams import ACCUMULATED, CHUNK_ONLY, StreamingMode
 from telling import plainly, progress_report
 from visitors import LimitError
 
@@ -159,7 +159,7 @@ def _add_captions(service: Service, speech: gr.Audio, language: gr.Dropdown, tex
         """
         visitor, name = service.visitor(request, to_begin=True), "captions-endpoint"
         if name not in visitor.streams:
-            visitor.streams[name] = service.captioned(task, chosen_language(language))
+            visitor.streams[name] = service.begin_captions(task, chosen_language(language))
         recording = visitor.streams[name].recording
         with visitor.running(service.settings.max_runs):
             if chunk is not None:
@@ -167,9 +167,9 @@ def _add_captions(service: Service, speech: gr.Audio, language: gr.Dropdown, tex
             if final:
                 recording.finish()
             try:
-                before, stream = None, visitor.advance(name, lambda stream: decode_captions(stream, service.settings, final))
+                before, stream = None, service.caption(name, visitor, final)
                 while stream is not None and stream is not before and not final:  # by itself, a step is all that is decoded
-                    before, stream = stream, visitor.advance(name, lambda stream: decode_captions(stream, service.settings))
+                    before, stream = stream, service.caption(name, visitor)
             except RefusalError:  # such as a language that the checkpoint does not know: the next call may name another
                 visitor.streams.pop(name, None)
                 raise

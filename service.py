@@ -20,7 +20,7 @@ import tts
 from audio import SAMPLING_RATE, NoSpeechError, Recording, load_audio, write_wav
 from checkpoints import Report, Settings, language_name
 from errors import RefusalError, Stopped
-from streams import Captioned, StreamingMode
+from streams import Captioned, StreamingMode, decode_captions
 from visitors import LimitError, Sent, Visitor, Visitors, delete_upload
 
 if TYPE_CHECKING:
@@ -253,7 +253,15 @@ class Service:
         """Decodes what a visitor has said since the last time, as `Visitor.advance`."""
         return visitor.advance(name, lambda stream: mode.decode(stream, language, self.settings), sent)
 
-    def captioned(self, task: str, language: str | None) -> Captioned:
+    def caption(self, name: str, visitor: Visitor, final: bool = False, sent: Sent = None) -> Captioned | None:
+        """The next step of a visitor's captions, as `Visitor.advance`.
+
+        Args:
+            final: as `decode_captions`.
+        """
+        return visitor.advance(name, lambda stream: decode_captions(stream, self.settings, final), sent)
+
+    def begin_captions(self, task: str, language: str | None) -> Captioned:
         """A new recording. What it holds at a time is limited, and captions forget: there is no limit to how long one speaks."""
         if task == "translate":
             stst.check_translates(checkpoints.find_whisper(self.settings.translation_checkpoint))

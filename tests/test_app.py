@@ -450,8 +450,8 @@ def test_captions_say_how_far_behind_they_are_and_why() -> None:
 def test_captions_by_a_checkpoint_that_knows_english_only_do_not_translate(small_english_whisper: str, tmp_path: Path) -> None:
     serves = Service(Settings(translation_checkpoint=small_english_whisper), tmp_path)
     with pytest.raises(CheckpointError, match="knows English only"):
-        serves.captioned("translate", None)
-    assert serves.captioned("transcribe", None)
+        serves.begin_captions("translate", None)
+    assert serves.begin_captions("transcribe", None)
 
 
 def test_flags_win_over_the_environment_and_both_over_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
