@@ -13,6 +13,7 @@ window is not needed any more: its audio may be forgotten, and an hour costs per
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -272,7 +273,7 @@ def _cut(captions: Captions) -> Captions:
 
         def merit(index: int) -> tuple[bool, float]:
             before = in_window[index - 1]
-            return before.text.rstrip().endswith((".", "?", "!", "。", "？", "！")), in_window[index].start - before.end
+            return before.text.rstrip().endswith(SENTENCE_ENDS), in_window[index].start - before.end
 
         first = max(candidates[len(candidates) // 2 :], key=merit)
         start, kept = round(in_window[first].start * SAMPLING_RATE), len(in_window) - first
@@ -289,6 +290,9 @@ def _cut(captions: Captions) -> Captions:
 CUE_CHARACTERS = 84  # two lines of 42, as broadcasters have it
 CUE_SECONDS = 6.0
 CUE_GAP_SECONDS = 0.8  # silence after which a new cue begins
+SENTENCE_ENDS = (".", "?", "!", "。", "？", "！")
+CLAUSE_ENDS = (",", ";", ":", "，", "、", "；", "：")
+CLAUSE_CHARACTERS = 15  # that far from where it would be even, a cut behind a comma is still better
 
 
 class TimedText(Protocol):
@@ -304,16 +308,33 @@ class TimedText(Protocol):
 
 def cues(words: Sequence[TimedText]) -> list[tuple[float, float, str]]:
     """Words as subtitles: (start, end, text), times in seconds."""
-    grouped: list[list[TimedText]] = []
+    sentences: list[list[TimedText]] = []
     for word in words:
-        cue = grouped[-1] if grouped else []
-        text = "".join(each.text for each in cue)
-        full = cue and (len(text + word.text) > CUE_CHARACTERS or word.end - cue[0].start > CUE_SECONDS)
-        if not cue or full or word.start - cue[-1].end > CUE_GAP_SECONDS or text.endswith((".", "?", "!", "。", "？", "！")):
-            grouped.append([word])
-        else:
-            cue.append(word)
-    return [(cue[0].start, max(cue[-1].end, cue[0].start + 0.1), "".join(word.text for word in cue).strip()) for cue in grouped]
+        before = sentences[-1][-1] if sentences else None
+        if before is None or word.start - before.end > CUE_GAP_SECONDS or before.text.endswith(SENTENCE_ENDS):
+            sentences.append([])
+        sentences[-1].append(word)
+    fitting = [cue for sentence in sentences for cue in _in_cues(sentence)]
+    return [(cue[0].start, max(cue[-1].end, cue[0].start + 0.1), _text(cue)) for cue in fitting]
+
+
+def _in_cues(words: Sequence[TimedText]) -> list[Sequence[TimedText]]:
+    """As few as fit, of about the same length, best cut behind a comma: a last cue of one word reads badly."""
+    n_cues = math.ceil(max(len(_text(words)) / CUE_CHARACTERS, (words[-1].end - words[0].start) / CUE_SECONDS))
+    if n_cues <= 1 or len(words) == 1:
+        return [words]
+    lengths = [*itertools.accumulate(len(word.text) for word in words)]
+    wanted = lengths[-1] * (n_cues // 2) / n_cues
+
+    def merit(index: int) -> float:
+        return CLAUSE_CHARACTERS * words[index - 1].text.endswith(CLAUSE_ENDS) - abs(lengths[index - 1] - wanted)
+
+    cut = max(range(1, len(words)), key=merit)
+    return [*_in_cues(words[:cut]), *_in_cues(words[cut:])]
+
+
+def _text(words: Sequence[TimedText]) -> str:
+    return "".join(word.text for word in words).strip()
 
 
 def to_srt(words: Sequence[TimedText]) -> str:

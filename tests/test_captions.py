@@ -502,8 +502,8 @@ def test_speech_is_counted_once_by_the_frames_that_end_in_what_is_new() -> None:
 
 
 def test_cues_end_where_they_are_full_or_somebody_pauses_or_ends_a_sentence() -> None:
-    assert live.cues([word(1, 0.0, 1.0, " a" * 41), word(2, 1.0, 2.0, " b")]) == [(0.0, 2.0, ("a " * 41 + "b"))]
-    assert len(live.cues([word(1, 0.0, 1.0, " a" * 41), word(2, 1.0, 2.0, " bc")])) == 2, "84 characters are two full lines"
+    assert live.cues([word(1, 0.0, 1.0, " a" * 41), word(2, 1.0, 2.0, " bc")]) == [(0.0, 2.0, ("a " * 41 + "bc"))]
+    assert len(live.cues([word(1, 0.0, 1.0, " a" * 41), word(2, 1.0, 2.0, " bcd")])) == 2, "84 characters are two full lines"
     assert len(live.cues([word(1, 0.0, 0.1, " a")] * 42)) == 1, "counted as they are read"
     assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.0, 7.0)])) == 1
     assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.0, 7.1)])) == 2, "six seconds"
@@ -512,6 +512,20 @@ def test_cues_end_where_they_are_full_or_somebody_pauses_or_ends_a_sentence() ->
     for mark in ".?!。？！":
         assert len(live.cues([word(1, 0.0, 1.0, f" a{mark}"), word(2, 1.0, 2.0)])) == 2, mark
     assert live.cues([word(1, 3.0, 3.0, " x")]) == [(3.0, 3.1, "x")], "a player shows nothing that takes no time"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds", "expected"),
+    [
+        ("one two three four five six seven eight", 0.9, ["one two three four", "five six seven eight"]),  # not seven and one
+        ("one two, three four five six seven eight", 0.9, ["one two,", "three four five six seven eight"]),  # a comma
+        ("one, two three four five six seven eight nine", 0.8, ["one, two three four five", "six seven eight nine"]),  # one too far off
+        ("one two three four five six seven eight nine", 1.8, ["one two three", "four five six", "seven eight nine"]),
+    ],
+)
+def test_a_long_sentence_is_cut_evenly_or_behind_a_comma(said: str, seconds: float, expected: list[str]) -> None:
+    words = [word(index, index * seconds, (index + 1) * seconds, f" {text}") for index, text in enumerate(said.split())]
+    assert [text for *_, text in live.cues(words)] == expected
 
 
 def test_markup_in_subtitles_is_text() -> None:
