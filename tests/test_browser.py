@@ -343,6 +343,23 @@ def test_a_cancelled_run_stops_and_what_is_done_stays(browse: Browse, long_clip:
         page.screenshot(path=SCREENSHOTS / "speech-to-speech-cancelled.png", full_page=True)
 
 
+@pytest.mark.parametrize(("title", "action"), [("Speech recognition", "Transcribe"), ("Speech translation", "Translate")])
+def test_a_recording_stays_when_its_run_is_cancelled_before_the_first_word_or_begun_twice(browse: Browse, title: str, action: str) -> None:
+    with browse(BONJOUR) as page:
+        tab(page, title)
+        begin = page.get_by_role("button", name=action, exact=True)
+        cancel = page.get_by_role("button", name="Cancel", exact=True).locator("visible=true")
+        page.get_by_role("button", name="Upload file").locator("visible=true").first.click()
+        page.locator("input[type=file][accept*='audio/aac']").last.set_input_files(BONJOUR)
+        expect(begin).to_be_enabled()
+        for click in (lambda: (begin.click(), cancel.click()), begin.dblclick):
+            click()
+            expect(cancel).to_have_count(0, timeout=30_000)  # weights that are being loaded cannot be cancelled
+            page.wait_for_timeout(1000)  # what empties the box would come after the end
+            expect(begin).to_be_enabled()
+            expect(page.get_by_label("Play", exact=True).locator("visible=true").first).to_be_visible()
+
+
 def test_a_chunk_of_the_recording_before_is_handed_over_as_of_none(browse: Browse) -> None:
     """The server deletes it then (tests/test_app.py); held back by the page, it would lie there for an hour."""
     late = """async () => {
