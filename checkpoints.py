@@ -103,6 +103,7 @@ MMS_NAMES = dict(
         "uz:uzb-script_cyrillic vi:vie yi:ydd yo:yor yue:yue zh:zho"
     ).split()
 )
+MULTILINGUAL = 51865  # tokens of a Whisper that knows more than English; openai/whisper tells them apart the same way
 HUB_TIMEOUT = 3.0  # seconds; a Hub that has not answered by then is out of reach
 
 Report = Callable[[float, str], None]  # told (fraction done from 0 to 1, what is being done)
@@ -178,7 +179,7 @@ class Whisper:
     @property
     def is_multilingual(self) -> bool:
         """English-only checkpoints take neither a language nor a task."""
-        return bool(getattr(self.model.generation_config, "is_multilingual", self.model.config.vocab_size >= 51865))
+        return bool(getattr(self.model.generation_config, "is_multilingual", self.model.config.vocab_size >= MULTILINGUAL))
 
 
 @dataclass(frozen=True, eq=False)
@@ -398,7 +399,7 @@ def is_multilingual(source: Source) -> bool:
     """Whether a Whisper checkpoint knows languages other than English, told before it is loaded."""
     if source.folder is not None:
         config = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
-        return bool(config.get("vocab_size", 0) >= 51865)  # openai/whisper counts its languages the same way
+        return bool(config.get("vocab_size", 0) >= MULTILINGUAL)
     return not source.found.endswith(".en")
 
 
@@ -443,11 +444,22 @@ def load_whisper(name: str, settings: Settings, report: Report | None = None) ->
                     f"{source.found} has no weights as safetensors, the only ones that are read here. Give one that save_pretrained wrote."
                 )
             model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
+            _check_tokens(source, model)
             tokenizer = WhisperTokenizer.from_pretrained(folder)
             feature_extractor = WhisperFeatureExtractor.from_pretrained(folder)
         return Whisper(source, model.to(device=device, dtype=dtype).eval(), feature_extractor, tokenizer)
 
     return _once(("whisper", name, device, dtype), load)
+
+
+def _check_tokens(source: Source, model: WhisperForConditionalGeneration) -> None:
+    """A checkpoint that was made from one of 2022 may not say which tokens are languages: it would be taken for an English one."""
+    needed = ("no_timestamps_token_id", *(("lang_to_id", "task_to_id") if model.config.vocab_size >= MULTILINGUAL else ()))
+    for each in needed:
+        if not getattr(model.generation_config, each, None):
+            raise CheckpointError(
+                f"{source.found} does not say its {each}. Give it the generation_config.json of the checkpoint that it was made from."
+            )
 
 
 def loaded_whisper(name: str, settings: Settings) -> Whisper | None:

@@ -76,6 +76,7 @@ LONG_WORD_SECONDS = 0.8
 BESIDE_SECONDS = 0.5  # of its sides that the detector hears, too
 MARGIN_SECONDS = 0.1  # around speech, for soft consonants
 WORD_SECONDS = 0.35  # with them; less of speech at a word's beginning is the end of the one before
+SHORTEST_WORD_SECONDS = 0.04
 
 MIN_TOKENS = 16  # a window may cost, beside TOKENS_PER_SECOND
 MAX_TOKENS = 440  # of the decoder's 448 positions, some are the prompt's
@@ -752,15 +753,15 @@ def _without_pauses(word: Word, waveform: np.ndarray, start: float) -> Word:
         return word
     earliest = max(start, word.start - BESIDE_SECONDS)
     around = waveform[round((earliest - start) * SAMPLING_RATE) : round((word.end + BESIDE_SECONDS - start) * SAMPLING_RATE)]
-    speech = [
-        (max(word.start, earliest + begin - MARGIN_SECONDS), min(word.end, earliest + end + MARGIN_SECONDS))
-        for begin, end in stretches(around)
-    ]
-    speech = [(begin, end) for begin, end in speech if begin < end]
+    speech = [(earliest + begin - MARGIN_SECONDS, earliest + end + MARGIN_SECONDS) for begin, end in stretches(around)]
+    speech = [(max(word.start, begin), end) for begin, end in speech if begin < word.end and end > word.start]
     if not speech:
         return word
-    begin, end = next(((begin, end) for begin, end in speech if end - begin >= WORD_SECONDS), speech[-1])
-    return replace(word, start=round(begin, 2), end=round(end, 2))
+    begin, end = next(((begin, end) for begin, end in speech if min(end, word.end) - begin >= WORD_SECONDS), speech[-1])
+    # A number is said with pauses in it; only what goes on behind its end may be the next word's.
+    end = max(end, *(end for _, end in speech if end <= word.end + MARGIN_SECONDS), 0.0)
+    begin, end = round(begin, 2), round(min(end, word.end), 2)
+    return replace(word, start=begin, end=end) if end - begin >= SHORTEST_WORD_SECONDS else word
 
 
 def precision(whisper: Whisper, engine: Engine, exact: bool = False) -> str:

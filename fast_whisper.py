@@ -302,12 +302,14 @@ def _special_tokens(generation_config: Any) -> Tokens:
 
 
 def _alignment_heads(model: WhisperForConditionalGeneration) -> tuple[tuple[int, int], ...]:
-    """The heads that attend where a word is said; where nobody measured them, all of the upper half of the layers."""
-    heads = getattr(model.generation_config, "alignment_heads", None)
-    if heads:
-        return tuple((int(layer), int(head)) for layer, head in heads)
+    """The heads that attend where a word is said; where nobody measured them, all of the upper half of the layers.
+
+    A distilled checkpoint may still name those of the one that it was made from, whose layers it has not.
+    """
     n_layers, n_heads = model.config.decoder_layers, model.config.decoder_attention_heads
-    return tuple((layer, head) for layer in range(n_layers // 2, n_layers) for head in range(n_heads))
+    named = getattr(model.generation_config, "alignment_heads", None) or ()
+    heads = tuple((int(layer), int(head)) for layer, head in named if layer < n_layers and head < n_heads)
+    return heads or tuple((layer, head) for layer in range(n_layers // 2, n_layers) for head in range(n_heads))
 
 
 def _mask(size: int, tokens: Sequence[int]) -> Tensor:

@@ -134,6 +134,9 @@ CHINESE = {
     ),
     "take what is embedded: {}": "使用内置模型：{}",
     "choose the embedded voice.": "选择内置声音。",
+    "{} does not say its {}. Give it the generation_config.json of the checkpoint that it was made from.": (
+        "{} 没有说明它的 {}。请把它所基于的模型的 generation_config.json 放进去。"
+    ),
     "{} has no weights as safetensors, the only ones that are read here. Give one that save_pretrained wrote.": (
         "{} 没有 safetensors 格式的权重，而这里只读取这种格式。请给出由 save_pretrained 写出的检查点。"
     ),

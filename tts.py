@@ -202,7 +202,11 @@ def _mms(pieces: list[Piece], voice: MMSVoice, check: Callable[[], None]) -> Ite
     known = {token for token in voice.tokenizer.get_vocab() if len(token) == 1}
     for piece in pieces:
         check()
-        inputs = voice.tokenizer(text=in_alphabet(piece.text.lower(), known | {" "}), return_tensors="pt").to(voice.model.device)
+        letters = in_alphabet(piece.text.lower(), known | {" "})
+        if not any(character.isalpha() for character in letters):  # a name in another script, by itself: the model takes no empty text
+            yield np.zeros(0, np.float32)
+            continue
+        inputs = voice.tokenizer(text=letters, return_tensors="pt").to(voice.model.device)
         with torch.inference_mode():
             waveform = voice.model(**inputs).waveform[0].float().cpu().numpy()
         yield waveform

@@ -27,6 +27,7 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES
 import asr
 import checkpoints
 import embedded
+import fast_whisper
 import stst
 from checkpoints import PINNED_REVISIONS, Settings, find_voice, find_whisper, load_whisper
 from errors import CheckpointError
@@ -422,6 +423,29 @@ def test_a_checkpoint_without_safetensors_is_refused_in_a_sentence(small: dict[s
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="no weights as safetensors"):
         load_whisper(str(folder), Settings(device="cpu"))
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"), [("base", "lang_to_id"), ("base", "no_timestamps_token_id"), ("base.en", "no_timestamps_token_id")]
+)
+def test_a_checkpoint_that_does_not_say_its_tokens_is_refused_in_a_sentence(
+    small: dict[str, Path], tmp_path: Path, name: str, missing: str
+) -> None:
+    folder = shutil.copytree(small[f"openai/whisper-{name}"], tmp_path / "tuned")
+    config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+    del config[missing]
+    (folder / "generation_config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=f"does not say its {missing}. Give it the generation_config.json"):
+        load_whisper(str(folder), Settings(device="cpu"))
+
+
+def test_heads_of_layers_that_a_distilled_checkpoint_has_not_are_left_out(small: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(small["openai/whisper-base"], tmp_path / "distilled")
+    config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+    for heads, kept in (([[0, 1], [7, 0], [0, 20]], ((0, 1),)), ([[25, 6]], ((0, 0), (0, 1)))):
+        (folder / "generation_config.json").write_text(json.dumps(config | {"alignment_heads": heads}), encoding="utf-8")
+        distilled = shutil.copytree(folder, tmp_path / f"distilled-{len(kept)}")
+        assert fast_whisper.fast(load_whisper(str(distilled), Settings(device="cpu"))).alignment_heads == kept
 
 
 def test_a_first_example_that_the_hub_does_not_give_is_told_of_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

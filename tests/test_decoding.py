@@ -141,6 +141,8 @@ def test_pauses_belong_to_no_word(whisper: Whisper, fox: np.ndarray, noise: floa
         ([(0.0, 1.2), (3.8, 6.0)], (3.7, 4.0)),  # the end of the word before is none of it
         ([(0.0, 1.5), (3.8, 6.0)], (1.0, 1.6)),  # nor is the beginning of the one after
         ([(0.0, 0.4), (4.05, 6.0)], (3.95, 4.0)),  # heard a little late
+        ([(0.0, 0.4), (4.08, 6.0)], (1.0, 4.0)),  # nothing of it would be left
+        ([(1.2, 1.9), (2.5, 3.0), (3.3, 3.8), (3.95, 6.0)], (1.1, 3.9)),  # a number, with pauses in it
     ],
 )
 def test_a_long_word_is_where_somebody_speaks(

@@ -67,6 +67,15 @@ def test_what_is_in_the_target_already_is_not_translated(settings: Settings, mon
     assert speech.any()
 
 
+def test_what_a_voice_has_no_letter_for_is_silent_and_the_rest_is_spoken(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not tts.synthesise("①", settings=settings, language="german")[1].size
+    monkeypatch.setattr(stst, "translate_text", lambda text, *_: f"① {text}")
+    monkeypatch.setattr(stst, "cut_sentences", lambda *_: ([stst.Timed(text, 0.0, 1.0) for text in ("", "Hallo Welt!")], []))
+    last = list(stst.stream(BONJOUR, settings=settings, target="german"))[-1]
+    assert [sentence.text for sentence in last.sentences] == ["① ", "① Hallo Welt!"]
+    assert last.speech.any()
+
+
 def test_the_shortcut_asks_whisper_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     windows = stst._windows
