@@ -69,7 +69,7 @@ LANGUAGE_PROBABILITY = 0.6  # a language less sure than this is asked for again,
 CUT_SECONDS = (14.0, 22.0)
 WINDOWS_AT_ONCE = 4
 UNHEARD_SECONDS = 1.0  # a window's last timestamp is about this exact
-LEFT_SECONDS = 3.0  # without timestamps, where its last tokens attend to is about this exact
+LEFT_SECONDS = 3.0  # where its last tokens attend to is about this exact
 
 # Alignment knows no pauses: a word that is longer than most may have one in it.
 LONG_WORD_SECONDS = 0.8
@@ -489,8 +489,9 @@ def decode_windows(whisper: Whisper, waveform: np.ndarray, options: Options | No
             if span not in outcomes:
                 yield Decoded("", language=language or "en", end=span[1] / SAMPLING_RATE)
                 continue
-            parts = [outcomes[span]]
-            while rest := _unheard(waveform, span[1], parts[-1], options):
+            parts, heard = [outcomes[span]], span
+            while len(options.temperatures) > 1 and (rest := _unheard(waveform, heard, parts[-1])):
+                heard = rest
                 parts += _in_turn(fast_whisper, waveform, [rest], replace(options, language=parts[0].language, prefix=(), draft=()))
             language = parts[-1].language
             yield replace(joined(parts), text="".join(part.text for part in parts), end=span[1] / SAMPLING_RATE)
@@ -503,12 +504,16 @@ def _in_turn(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequence[tu
         return _decode_windows(fast_whisper, waveform, spans, options)
 
 
-def _unheard(waveform: np.ndarray, end: int, outcome: Decoded, options: Options) -> tuple[int, int] | None:
-    """What the decoder left of a window after its last timestamp, as it does after a long pause, if anybody speaks in it."""
-    if not options.timestamps or not outcome.segments:
+def _unheard(waveform: np.ndarray, span: tuple[int, int], outcome: Decoded) -> tuple[int, int] | None:
+    """What the decoder left of a window after its last words, as it does after a long pause, if anybody speaks in it."""
+    if span[1] / SAMPLING_RATE - outcome.end <= UNHEARD_SECONDS:
         return None
-    start = round(outcome.segments[-1].end * SAMPLING_RATE)
-    return (start, end) if end - start > UNHEARD_SECONDS * SAMPLING_RATE and has_speech(waveform[start:end]) else None
+    first = max(span[0] / SAMPLING_RATE, outcome.end - BESIDE_SECONDS)
+    speech = [(first + begin, first + end) for begin, end in stretches(waveform[round(first * SAMPLING_RATE) : span[1]])]
+    left = [(max(begin - MARGIN_SECONDS, outcome.end), end) for begin, end in speech if end > outcome.end + MARGIN_SECONDS]
+    start = round(left[0][0] * SAMPLING_RATE) if left else span[1]
+    is_enough = sum(end - begin for begin, end in left) > UNHEARD_SECONDS
+    return (start, span[1]) if is_enough and start > span[0] else None
 
 
 def cut(waveform: np.ndarray) -> list[tuple[int, int]]:
@@ -587,7 +592,17 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
             if options.word_times and not attempt.silent:
                 aligned = _words(fast_whisper, own, prompt, prefix, attempt, start, len(waveforms[index]), language)
                 words = tuple(_without_pauses(word, waveforms[index], start) for word in aligned)
-            outcomes.append(Decoded("".join(segment.text for segment in segments), segments, language, words=words))
+            # 5. Up to where: a timestamp may be early; without one there is only where attention was, which is not exact.
+            end = start + len(waveforms[index]) / SAMPLING_RATE
+            text = [token < fast_whisper.tokens.end for token in (*prefix, *attempt.tokens)]
+            if segments and any(text):
+                places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(text))
+                place = start + float(places[text][-2:].max())
+                if options.timestamps:
+                    end = max(segments[-1].end, place) if place - segments[-1].end <= LEFT_SECONDS else segments[-1].end
+                elif end - place > LEFT_SECONDS:
+                    end = place + UNHEARD_SECONDS
+            outcomes.append(Decoded("".join(segment.text for segment in segments), segments, language, end, words))
     return outcomes
 
 

@@ -90,6 +90,35 @@ def test_speech_after_a_long_pause_in_a_window_is_heard(whisper: Whisper, fox: n
     assert "lazy dog" in text.lower()
 
 
+def test_a_sentence_after_a_pause_is_translated_too(whisper: Whisper) -> None:
+    pause = np.zeros(3 * SAMPLING_RATE, np.float32)
+    both = np.concatenate([load_audio(COUNTING), pause, load_audio(CLIPS / "it" / "pangrama.wav")])
+    text = decoding.decode(whisper, both, language="it", task="translate", n_beams=5, windows_at_once=1).text
+    assert "10" in text
+    assert "terribl" in text, "Whisper takes the pause for the end"
+
+
+@pytest.mark.parametrize(
+    ("end", "speech", "expected"),
+    [
+        (9.5, [], None),  # up to the end, or nearly
+        (5.0, [(5.0, 5.05)], None),  # the last word dies away
+        (5.0, [(7.0, 9.0)], 6.9),  # after a pause, from its first word on
+        (5.0, [(4.0, 5.0), (7.0, 7.8)], None),  # too little
+        (5.0, [(4.0, 7.0)], 5.0),  # without one
+        (0.0, [(0.0, 9.0)], None),  # nothing was understood of it, nor would be
+    ],
+)
+def test_what_is_left_of_a_window(
+    end: float, speech: list[tuple[float, float]], expected: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    span, waveform = (SAMPLING_RATE, 11 * SAMPLING_RATE), np.zeros(12 * SAMPLING_RATE, np.float32)
+    first = max(0.0, end - decoding.BESIDE_SECONDS)
+    monkeypatch.setattr(decoding, "stretches", lambda _: [(begin - first, until - first) for begin, until in speech])
+    rest = decoding._unheard(waveform, span, decoding.Decoded("", end=1 + end))
+    assert rest == (None if expected is None else (pytest.approx((1 + expected) * SAMPLING_RATE, abs=1), span[1]))
+
+
 def test_nothing_is_written_for_a_window_in_which_nobody_speaks(whisper: Whisper) -> None:
     noise = np.random.default_rng(0).normal(0, 0.002, 32 * SAMPLING_RATE).astype(np.float32)
     alone = decoding.decode(whisper, load_audio(COUNTING), language="it").text
