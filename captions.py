@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -24,6 +25,7 @@ from audio import SAMPLING_RATE
 from checkpoints import Settings, load_whisper
 from decoding import LOG_PROBABILITY, Decoded, Options, Task, Word, decode
 from repetition import twice_period
+from sentences import ends_sentence
 from voice_activity import FRAME, spoken
 
 UPDATE_SECONDS = 1.0  # new audio that is worth a decode
@@ -273,7 +275,7 @@ def _cut(captions: Captions) -> Captions:
 
         def merit(index: int) -> tuple[bool, float]:
             before = in_window[index - 1]
-            return before.text.rstrip().endswith(SENTENCE_ENDS), in_window[index].start - before.end
+            return ends_sentence(before.text), in_window[index].start - before.end
 
         first = max(candidates[len(candidates) // 2 :], key=merit)
         start, kept = round(in_window[first].start * SAMPLING_RATE), len(in_window) - first
@@ -290,8 +292,8 @@ def _cut(captions: Captions) -> Captions:
 CUE_CHARACTERS = 84  # two lines of 42, as broadcasters have it
 CUE_SECONDS = 6.0
 CUE_GAP_SECONDS = 0.8  # silence after which a new cue begins
-SENTENCE_ENDS = (".", "?", "!", "。", "？", "！")
 CLAUSE_ENDS = (",", ";", ":", "，", "、", "；", "：")
+WITHIN_WORD = ("-", "'", "’", ".")  # Whisper splits a word before them
 CLAUSE_CHARACTERS = 15  # that far from where it would be even, a cut behind a comma is still better
 
 
@@ -311,7 +313,8 @@ def cues(words: Sequence[TimedText]) -> list[tuple[float, float, str]]:
     sentences: list[list[TimedText]] = []
     for word in words:
         before = sentences[-1][-1] if sentences else None
-        if before is None or word.start - before.end > CUE_GAP_SECONDS or before.text.endswith(SENTENCE_ENDS):
+        is_over = before is not None and ends_sentence(before.text) and not re.fullmatch(r"\d+\.", _text(sentences[-1]))
+        if before is None or is_over or word.start - before.end > CUE_GAP_SECONDS:
             sentences.append([])
         sentences[-1].append(word)
     fitting = [cue for sentence in sentences for cue in _in_cues(sentence)]
@@ -327,7 +330,8 @@ def _in_cues(words: Sequence[TimedText]) -> list[Sequence[TimedText]]:
     wanted = lengths[-1] * (n_cues // 2) / n_cues
 
     def merit(index: int) -> float:
-        return CLAUSE_CHARACTERS * words[index - 1].text.endswith(CLAUSE_ENDS) - abs(lengths[index - 1] - wanted)
+        is_within = words[index].text.startswith(WITHIN_WORD)
+        return CLAUSE_CHARACTERS * words[index - 1].text.endswith(CLAUSE_ENDS) - abs(lengths[index - 1] - wanted) - lengths[-1] * is_within
 
     cut = max(range(1, len(words)), key=merit)
     return [*_in_cues(words[:cut]), *_in_cues(words[cut:])]

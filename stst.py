@@ -41,8 +41,9 @@ from checkpoints import (
     translates,
 )
 from errors import CheckpointError, Stopped
+from sentences import ends_sentence
 from text_translation import translate_text
-from tts import SENTENCE_END, SENTENCE_PAUSE, TextError, Voice, default_voice, synthesise
+from tts import SENTENCE_PAUSE, TextError, Voice, default_voice, synthesise
 
 if TYPE_CHECKING:
     from decoding import Decoded
@@ -51,8 +52,8 @@ __all__ = ["Cascade", "Sentence", "save", "speech_to_speech_translation", "strea
 
 MAX_NEW_TOKENS = 256  # the course's, for each 30 s that Whisper hears at a time
 N_BEAMS = 5  # today's transformers takes five for the course's call, too
+CAPITAL_NOUNS = ("de", "lb")  # where a capital begins no sentence
 LONGEST_SENTENCE = 200  # characters; past them it ends where Whisper's segment does
-TITLES = ("Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.")  # their full stop ends no sentence
 
 Stage = Literal["translating", "speaking", "transcribing"]
 
@@ -206,7 +207,7 @@ def stream(
                 window = next(windows)
             # 2. Speak its sentences. The last one goes on in the next window, perhaps.
             is_last = window.end >= cascade.audio_seconds
-            sentences, words = cut_sentences(words, _timed(window, begin), is_last)
+            sentences, words = cut_sentences(words, _timed(window, begin), is_last, "en" if into == "en" else window.language)
             for said in sentences:
                 check()
                 sentence = said
@@ -238,11 +239,13 @@ def stream(
         # 3. Write down what was said.
         if by_text or not with_transcript:
             return
-        transcribed = _windows(whisper, waveform, settings, stopped, task="transcribe", language=cascade.language or None)
+        transcribed, words = _windows(whisper, waveform, settings, stopped, task="transcribe", language=cascade.language or None), []
         while cascade.transcribed_seconds < cascade.audio_seconds:
             with clock("transcribing"):
                 window = next(transcribed)
-            transcript = (*cascade.transcript, *_timed(window, cascade.transcribed_seconds))
+            is_last = window.end >= cascade.audio_seconds
+            sentences, words = cut_sentences(words, _timed(window, cascade.transcribed_seconds), is_last, window.language)
+            transcript = (*cascade.transcript, *(said._replace(text=f" {said.text}") for said in sentences))
             cascade = replace(cascade, transcript=transcript, transcribed_seconds=window.end, seconds=dict(spent))
             yield cascade
     except Stopped:
@@ -286,7 +289,8 @@ def _windows(whisper: Whisper, waveform: np.ndarray, settings: Settings, stopped
     """One window at a time, so that the first has not to wait for others."""
     import decoding
 
-    return decoding.decode_windows(whisper, waveform, windows_at_once=1, stopped=stopped, engine=settings.engine, **options)
+    how: dict[str, Any] = {"windows_at_once": 1, "word_times": True, "stopped": stopped, "engine": settings.engine}
+    return decoding.decode_windows(whisper, waveform, **how, **options)
 
 
 def targets(settings: Settings) -> list[str]:
@@ -297,11 +301,22 @@ def targets(settings: Settings) -> list[str]:
 # --- sentences ----------------------------------------------------------------------------------------------------
 
 
-def _timed(window: Decoded, start: float) -> list[Timed]:
-    """A window's segments; where there are none, the text of it all."""
-    if window.segments:
-        return [Timed(segment.text, segment.start, segment.end) for segment in window.segments]
-    return [Timed(f" {window.text}", start, window.end)] if window.text else []
+def _timed(window: Decoded, start: float) -> list[list[Timed]]:
+    """The words of each of a window's segments, as alignment has them; engine "pipeline" aligns none."""
+    segments = [Timed(segment.text, segment.start, segment.end) for segment in window.segments]
+    if not segments and window.text:
+        segments = [Timed(f" {window.text}", start, window.end)]
+    if not window.words:
+        return [words_of(segment) for segment in segments]
+    words, ends = [Timed(word.text, word.start, word.end) for word in window.words], np.cumsum([len(part.text) for part in segments])
+    grouped: list[list[Timed]] = [[] for _ in segments]
+    for word, end in zip(words, np.cumsum([len(word.text) for word in words]), strict=True):
+        grouped[min(int(np.searchsorted(ends, end)), len(segments) - 1)].append(word)
+    return [part for part in grouped if part]
+
+
+def _joined(words: Sequence[Timed]) -> Timed:
+    return Timed("".join(word.text for word in words), words[0].start, words[-1].end)
 
 
 def words_of(part: Timed) -> list[Timed]:
@@ -312,13 +327,16 @@ def words_of(part: Timed) -> list[Timed]:
     return [Timed(word, float(start), float(end)) for word, start, end in zip(words, times, times[1:], strict=False)]
 
 
-def cut_sentences(begun: Sequence[Timed], parts: Sequence[Timed], is_last: bool) -> tuple[list[Timed], list[Timed]]:
+def cut_sentences(
+    begun: Sequence[Timed], parts: Sequence[Sequence[Timed]], is_last: bool, language: str = "en"
+) -> tuple[list[Timed], list[Timed]]:
     """Whisper's segments, which end anywhere, as sentences.
 
     Args:
         begun: words of a sentence that has not ended yet, from the last call.
-        parts: segments that follow.
+        parts: the words of the segments that follow.
         is_last: nothing follows: every sentence ends.
+        language: that they are in.
 
     Returns:
         (sentences without their leading space, words of one that has not ended yet).
@@ -327,16 +345,17 @@ def cut_sentences(begun: Sequence[Timed], parts: Sequence[Timed], is_last: bool)
 
     def end() -> None:
         if words:
-            sentences.append(Timed("".join(word.text for word in words).strip(), words[0].start, words[-1].end))
+            sentences.append(_joined(words)._replace(text=_joined(words).text.strip()))
             words.clear()
 
     for part in parts:
         # Whisper often leaves the full stop out where a segment ends; the next one's capital tells. "I" is always one.
-        if re.match(r"\s*(?!I\b)[A-Z0-9]", part.text) and words and not words[-1].text.endswith((",", ";", ":")):
+        is_capital = language not in CAPITAL_NOUNS and re.match(r"\s*(?!I\b)[A-Z0-9]", part[0].text)
+        if is_capital and words and not words[-1].text.endswith((",", ";", ":")):
             end()
-        for word in words_of(part):
+        for word in part:
             words.append(word)
-            if re.search(SENTENCE_END, word.text + " ") and word.text.strip() not in TITLES:
+            if ends_sentence(word.text):
                 end()
         if sum(len(word.text) for word in words) > LONGEST_SENTENCE:
             end()

@@ -36,6 +36,7 @@ from checkpoints import (
     load_x_vector,
 )
 from errors import RefusalError, Stopped
+from sentences import SENTENCE_END
 from spoken import in_alphabet, spoken_english
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ EDGE_SECONDS = 0.04  # kept of it, so that a last consonant dies away
 # English takes 0.05 to 0.1 s a character, spelled letters 0.2. SpeechT5 that does not find its end goes on, in noise, to 0.32.
 LONGEST_PER_CHARACTER = 0.15  # seconds
 LONGEST_BESIDE = 2.0  # seconds more, as a single word may be drawn out
-SENTENCE_END = r"(?:[!?…。！？؟।]|(?<![A-Z])\.)[\"')\]」”»]*\s"  # initials have full stops, too
 LONGEST_NUMBER = 12  # digits; a longer one is spelled
 
 

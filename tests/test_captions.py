@@ -511,6 +511,8 @@ def test_cues_end_where_they_are_full_or_somebody_pauses_or_ends_a_sentence() ->
     assert len(live.cues([word(1, 1.0, 2.0), word(2, 2.85, 3.0)])) == 2, "a pause"
     for mark in ".?!。？！":
         assert len(live.cues([word(1, 0.0, 1.0, f" a{mark}"), word(2, 1.0, 2.0)])) == 2, mark
+    for title in (" Mr.", " 1."):
+        assert [text for *_, text in live.cues([word(1, 0.0, 0.3, title), word(2, 0.3, 1.0, " Smith.")])] == [f"{title.strip()} Smith."]
     assert live.cues([word(1, 3.0, 3.0, " x")]) == [(3.0, 3.1, "x")], "a player shows nothing that takes no time"
 
 
@@ -520,11 +522,13 @@ def test_cues_end_where_they_are_full_or_somebody_pauses_or_ends_a_sentence() ->
         ("one two three four five six seven eight", 0.9, ["one two three four", "five six seven eight"]),  # not seven and one
         ("one two, three four five six seven eight", 0.9, ["one two,", "three four five six seven eight"]),  # a comma
         ("one, two three four five six seven eight nine", 0.8, ["one, two three four five", "six seven eight nine"]),  # one too far off
+        ("one two three-four five six", 1.2, ["one two three-four", "five six"]),  # not within a word
         ("one two three four five six seven eight nine", 1.8, ["one two three", "four five six", "seven eight nine"]),
     ],
 )
 def test_a_long_sentence_is_cut_evenly_or_behind_a_comma(said: str, seconds: float, expected: list[str]) -> None:
-    words = [word(index, index * seconds, (index + 1) * seconds, f" {text}") for index, text in enumerate(said.split())]
+    texts = re.findall(r" [a-z,]+|-[a-z]+", f" {said}")
+    words = [word(index, index * seconds, (index + 1) * seconds, text) for index, text in enumerate(texts)]
     assert [text for *_, text in live.cues(words)] == expected
 
 

@@ -19,7 +19,7 @@ from errors import CheckpointError, Stopped
 from kernels import int8_is_faster
 from stst import Timed, cut_sentences, words_of
 from tests.measures import word_error_rate
-from tests.sounds import BONJOUR, COUNTING, PARAGRAPH, chirp, spoken
+from tests.sounds import BONJOUR, CLIPS, COUNTING, PARAGRAPH, chirp, spoken
 
 ONE_TO_TEN = "1 2 3 4 5 6 7 8 9 10"
 
@@ -170,17 +170,32 @@ def test_what_is_done_is_saved_as_files_that_others_read(cascades: list[stst.Cas
     assert files[3].read_text(encoding="utf-8").startswith("WEBVTT\n")
 
 
+def test_a_translation_and_a_transcript_are_timed_by_the_voice() -> None:
+    """Two clips with silence around them: what is said of each is told of its own time."""
+    pause = np.zeros(4 * SAMPLING_RATE, np.float32)
+    clips = [load_audio(COUNTING), load_audio(CLIPS / "it" / "pangrama.wav")]
+    waveform = np.concatenate([pause, clips[0], pause, clips[1], pause])
+    *_, cascade = stst.stream((SAMPLING_RATE, waveform), with_transcript=True)
+    second = 8 + len(clips[0]) / SAMPLING_RATE
+    for timed in (cascade.sentences, cascade.transcript):
+        begins, ends = [each.start for each in timed], [each.end for each in timed]
+        assert 3.5 < begins[0] < 5
+        assert second - 0.5 < max(begins) < second + 1
+        assert max(ends) < len(waveform) / SAMPLING_RATE - 3
+        assert not any(begin < second - 0.5 and end > second - 3 for begin, end in zip(begins, ends, strict=True)), "none spans the pause"
+
+
 def test_sentences_end_where_a_reader_would_end_them() -> None:
     segments = [
         Timed(" Dr. Smith came at 3.5 km. Then the U.S. team", 0.0, 4.0),
         Timed(" left, and", 4.0, 5.0),
         Timed(" so did she. He", 5.0, 6.0),
     ]
-    sentences, begun = cut_sentences([], segments, is_last=False)
+    sentences, begun = cut_sentences([], [words_of(segment) for segment in segments], is_last=False)
     assert [sentence.text for sentence in sentences] == ["Dr. Smith came at 3.5 km.", "Then the U.S. team left, and so did she."]
     assert sentences[0].end == sentences[1].start
     assert [word.text for word in begun] == [" He"]
-    sentences, begun = cut_sentences(begun, [Timed(" said nothing", 6.0, 7.0)], is_last=True)
+    sentences, begun = cut_sentences(begun, [words_of(Timed(" said nothing", 6.0, 7.0))], is_last=True)
     assert (sentences, begun) == ([Timed("He said nothing", begun_at := sentences[0].start, 7.0)], [])
     assert 5.0 < begun_at < 6.0
 
@@ -192,13 +207,16 @@ def test_where_whisper_leaves_out_a_full_stop_the_next_segments_capital_tells() 
         Timed(" Peter,", 4.0, 5.0),
         Timed(" I am", 5.0, 6.0),
     ]
-    sentences, _ = cut_sentences([], segments, is_last=True)
+    sentences, _ = cut_sentences([], [words_of(segment) for segment in segments], is_last=True)
     assert [sentence.text for sentence in sentences] == ["Our lines are busy", "Please wait, Peter, I am"]
+    german = [words_of(Timed(text, 0.0, 1.0)) for text in (" Ich habe mit meinem", " Bruder gesprochen.")]
+    sentences, _ = cut_sentences([], german, is_last=True, language="de")
+    assert [sentence.text for sentence in sentences] == ["Ich habe mit meinem Bruder gesprochen."], "there every noun has a capital"
 
 
 def test_a_text_without_an_end_is_cut_in_the_end() -> None:
     segments = [Timed(" and on it goes, and on", float(second), second + 1.0) for second in range(60)]
-    sentences, _ = cut_sentences([], segments, is_last=True)
+    sentences, _ = cut_sentences([], [words_of(segment) for segment in segments], is_last=True)
     assert all(len(sentence.text) <= stst.LONGEST_SENTENCE + 24 for sentence in sentences)
     assert " ".join(sentence.text for sentence in sentences) == "".join(segment.text for segment in segments).strip()
 
