@@ -449,6 +449,7 @@ class Page:
                 gr.Timer(active=live),
             ]
 
+        live.change(None, live, None, js="(markup) => { window.session?.keepCaptions(markup); }", queue=False, **PRIVATE)
         outputs = [live, text, status, *files, timer, clock]
         microphone.start_recording(plainly(begin), [task, language, sent], outputs, js=_begin("captions"), queue=False, **PRIVATE)
         timer.tick(plainly(decode), None, [live, status, timer, clock], trigger_mode="once", **STEP, **PRIVATE)

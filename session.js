@@ -17,6 +17,13 @@ window.session = {
       if (texts[index]) stored(() => sessionStorage.setItem(`speech-${name}`, texts[index]));
       else stored(() => sessionStorage.removeItem(`speech-${name}`));
     }),
+  // Live captions have their text box once they are over. Until then what is sure of them is kept, the newest pages of it.
+  keepCaptions: (markup) => {
+    if (!markup) return;
+    const { body } = new DOMParser().parseFromString(markup, "text/html");
+    body.querySelectorAll(".partial").forEach((words) => words.remove());
+    window.session.keep(["captions"], [body.textContent]);
+  },
   kept: (names) =>
     names.map((name) => {
       const value = stored(() => sessionStorage.getItem(`speech-${name}`));

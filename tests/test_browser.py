@@ -519,6 +519,17 @@ def test_a_transcript_plays_from_where_it_is_clicked_and_a_reload_does_not_lose_
         expect(page.locator("#text-full textarea")).to_have_value(text, timeout=30_000)
 
 
+def test_a_reload_in_mid_recording_does_not_lose_the_live_captions(browse: Browse) -> None:
+    with browse(QUICK_BROWN_FOX) as page:
+        tab(page, "Live captions")
+        page.get_by_role("button", name="Record", exact=True).locator("visible=true").click()
+        sure = page.locator("#live-captions .prose span:not(.partial)").first
+        expect(sure).to_contain_text(re.compile("quick", re.IGNORECASE), timeout=60_000)
+        page.reload()
+        tab(page, "Live captions")
+        assert "quick" in shown_text(page, "captions").lower()
+
+
 @pytest.mark.slow
 def test_a_browser_in_german_that_stores_nothing_finds_the_models_and_plays_what_is_clicked(app_url: str) -> None:
     refuse = (
