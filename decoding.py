@@ -511,9 +511,10 @@ def _unheard(waveform: np.ndarray, span: tuple[int, int], outcome: Decoded) -> t
     first = max(span[0] / SAMPLING_RATE, outcome.end - BESIDE_SECONDS)
     speech = [(first + begin, first + end) for begin, end in stretches(waveform[round(first * SAMPLING_RATE) : span[1]])]
     left = [(max(begin - MARGIN_SECONDS, outcome.end), end) for begin, end in speech if end > outcome.end + MARGIN_SECONDS]
-    start = round(left[0][0] * SAMPLING_RATE) if left else span[1]
-    is_enough = sum(end - begin for begin, end in left) > UNHEARD_SECONDS
-    return (start, span[1]) if is_enough and start > span[0] else None
+    if sum(end - begin for begin, end in left) <= UNHEARD_SECONDS:
+        return None
+    start = round(left[0][0] * SAMPLING_RATE)
+    return (start, span[1]) if start - span[0] > UNHEARD_SECONDS * SAMPLING_RATE else None  # else it would be heard for ever
 
 
 def cut(waveform: np.ndarray) -> list[tuple[int, int]]:
@@ -592,18 +593,20 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
             if options.word_times and not attempt.silent:
                 aligned = _words(fast_whisper, own, prompt, prefix, attempt, start, len(waveforms[index]), language)
                 words = tuple(_without_pauses(word, waveforms[index], start) for word in aligned)
-            # 5. Up to where: a timestamp may be early; without one there is only where attention was, which is not exact.
             end = start + len(waveforms[index]) / SAMPLING_RATE
-            text = [token < fast_whisper.tokens.end for token in (*prefix, *attempt.tokens)]
-            if segments and any(text):
-                places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(text))
-                place = start + float(places[text][-2:].max())
-                if options.timestamps:
-                    end = max(segments[-1].end, place) if place - segments[-1].end <= LEFT_SECONDS else segments[-1].end
-                elif end - place > LEFT_SECONDS:
-                    end = place + UNHEARD_SECONDS
+            is_text = [token < fast_whisper.tokens.end for token in (*prefix, *attempt.tokens)]
+            if segments and any(is_text):
+                places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(is_text))[is_text]
+                end = _heard_until(start + float(places[-2:].max()), segments[-1].end, end, options)
             outcomes.append(Decoded("".join(segment.text for segment in segments), segments, language, end, words))
     return outcomes
+
+
+def _heard_until(place: float, timestamp: float, end: float, options: Options) -> float:
+    """Up to where a window is in its text: a timestamp may be early; without one there is only where attention was last."""
+    if options.timestamps:
+        return max(timestamp, place) if place - timestamp <= LEFT_SECONDS else timestamp
+    return place + UNHEARD_SECONDS if end - place > LEFT_SECONDS else end
 
 
 def _says_twice(tokens: Sequence[int], places: np.ndarray) -> bool:

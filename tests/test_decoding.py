@@ -106,7 +106,7 @@ def test_a_sentence_after_a_pause_is_translated_too(whisper: Whisper) -> None:
         (5.0, [(7.0, 9.0)], 6.9),  # after a pause, from its first word on
         (5.0, [(4.0, 5.0), (7.0, 7.8)], None),  # too little
         (5.0, [(4.0, 7.0)], 5.0),  # without one
-        (0.0, [(0.0, 9.0)], None),  # nothing was understood of it, nor would be
+        (0.9, [(0.0, 9.0)], None),  # little was understood of it, and no more would be
     ],
 )
 def test_what_is_left_of_a_window(
