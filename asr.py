@@ -183,16 +183,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`python asr.py FILE... --out DIR`: NAME.txt with the text of each."""
     import commandline
 
-    parser = commandline.new_tool("Speech -> text.", "sound or video files, or folders of them")
+    parser = commandline.new_tool("Speech -> text and subtitles.", "sound or video files, or folders of them")
     parser.add_argument("--language", choices=LANGUAGES, metavar="LANGUAGE", help="the language spoken; detected if not given")
     options = parser.parse_args(arguments)
     settings = commandline.settings_of(options)
 
     def work(file: str, folder: Path, name: str, progress: commandline.Progress) -> list[Path]:
-        text = transcribe(file, options.language, settings)
-        path = folder / f"{name}.txt"
-        path.write_text(f"{text}\n", encoding="utf-8")
-        return [path]
+        import_frameworks()
+        import captions
+        import decoding
+
+        waveform = load_audio(file, settings.max_seconds)
+        done: list[Decoded] = []
+        for window in windows(waveform, options.language, settings, word_times=True, n_beams=N_BEAMS):
+            done.append(window)
+            progress(window.end * SAMPLING_RATE / len(waveform))
+        decoded = decoding.joined(done)
+        if not decoded.text:
+            raise NoSpeechError
+        written = {"txt": f"{decoded.text}\n"}
+        if decoded.words:  # engine "pipeline" times none
+            written |= {"srt": captions.to_srt(decoded.words), "vtt": captions.to_vtt(decoded.words)}
+        for suffix, text in written.items():
+            (folder / f"{name}.{suffix}").write_text(text, encoding="utf-8")
+        return [folder / f"{name}.{suffix}" for suffix in written]
 
     return commandline.run(options.inputs, options.out, SUFFIXES, work)
 

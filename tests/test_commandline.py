@@ -88,7 +88,11 @@ def test_stst_translates_files(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_asr_transcribes_files(tmp_path: Path) -> None:
     assert asr.main([str(QUICK_BROWN_FOX), "--language", "english", "--out", str(tmp_path)]) == 0
-    assert word_error_rate(FOX, (tmp_path / f"{QUICK_BROWN_FOX.stem}.txt").read_text(encoding="utf-8")) == 0
+    text, srt, vtt = ((tmp_path / f"{QUICK_BROWN_FOX.stem}.{suffix}").read_text(encoding="utf-8") for suffix in ("txt", "srt", "vtt"))
+    assert word_error_rate(FOX, text) == 0
+    assert srt.startswith("1\n00:00:00")
+    assert vtt.startswith("WEBVTT\n\n00:00:00")
+    assert text in srt
 
 
 def test_tts_speaks_files_and_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
