@@ -343,7 +343,10 @@ def test_a_cancelled_run_stops_and_what_is_done_stays(browse: Browse, long_clip:
         page.screenshot(path=SCREENSHOTS / "speech-to-speech-cancelled.png", full_page=True)
 
 
-@pytest.mark.parametrize(("title", "action"), [("Speech recognition", "Transcribe"), ("Speech translation", "Translate")])
+@pytest.mark.parametrize(
+    ("title", "action"),
+    [("Speech recognition", "Transcribe"), pytest.param("Speech translation", "Translate", marks=pytest.mark.slow)],
+)
 def test_a_recording_stays_when_its_run_is_cancelled_before_the_first_word_or_begun_twice(browse: Browse, title: str, action: str) -> None:
     with browse(BONJOUR) as page:
         tab(page, title)
