@@ -685,9 +685,8 @@ class Page:
         def begin(clicked: gr.EventData, request: gr.Request, progress: gr.Progress = gr.Progress(), *given: Any) -> Iterator[list[Any]]:
             visitor = self.service.visitor(request, to_begin=True)  # once: who leaves meanwhile is not to be taken for somebody who is back
             report = progress_report(progress)
-            yield [
-                gr.skip() for _ in shown
-            ]  # of one that is cancelled before its first word: else Gradio would empty all, the recording too
+            # Where a run shows nothing, cancelled before its first word, Gradio would empty all, the recording too.
+            yield [gr.skip() for _ in shown]
             if examples and (example := examples.sound(cast(gr.Button, clicked.target), visitor, report)):
                 given = (example, *given[1:])
                 yield [example, *[gr.skip() for _ in outputs]]

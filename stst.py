@@ -345,7 +345,8 @@ def cut_sentences(
 
     def end() -> None:
         if words:
-            sentences.append(_joined(words)._replace(text=_joined(words).text.strip()))
+            sentence = _joined(words)
+            sentences.append(sentence._replace(text=sentence.text.strip()))
             words.clear()
 
     for part in parts:
