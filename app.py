@@ -264,7 +264,7 @@ class Page:
         """Which checkpoint, from where, on what and how exactly it computes, how fast the last run was."""
         lines = {}
         for role, name in (("asr", self.settings.asr_checkpoint), ("translation", self.settings.translation_checkpoint)):
-            lines[role] = model_line(name, self.settings, factors.get(role), exact=role == "translation")
+            lines[role] = model_line(name, self.settings, factors.get(role), precise=role == "translation")
         lines["voice"] = voice_line(self.settings, factors.get("voice"))
         return [lines[role] for role, _ in self.sources]
 

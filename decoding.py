@@ -18,6 +18,7 @@ import functools
 import math
 import threading
 import time
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,6 @@ from fast_whisper import (
     N_SAMPLES_PER_POSITION,
     N_THREADS,
     POSITIONS_STEP,
-    STEP_THREADS,
     WINDOW_SECONDS,
     Decoder,
     FastWhisper,
@@ -48,6 +48,8 @@ from fast_whisper import (
     fast,
     free_threads,
     is_shared,
+    set_step_threads,
+    step_threads,
     threads,
 )
 from repetition import COMPRESSION_RATIO, TOKENS_PER_SECOND, compression_ratio, is_endless, loop_period, made_up, moves_on, twice_period
@@ -135,7 +137,7 @@ class Options:
     word_times: bool = False  # align every word
     max_new_tokens: int | None = None  # per window, besides the limit that the audio's length sets
     temperatures: tuple[float, ...] = TEMPERATURES  # tried in this order until one is good enough; a single one is final
-    exact: bool = False  # every layer has the checkpoint's own weights, also where int8 is faster
+    precise: bool = False  # in the form that is nearest to the checkpoint's weights, not the fastest
     padding_seconds: float | None = PADDING_SECONDS  # silence after the audio, at least; None always hears 30 s
     n_beams: int = 1  # hypotheses that are followed at temperature 0; five translate better, and a step takes twice as long
     windows_at_once: int = WINDOWS_AT_ONCE  # through encoder and decoder together; 1 has the first text soonest
@@ -211,7 +213,7 @@ class _Attempt:
 def _places(fast_whisper: FastWhisper, heard: Heard, asked: Sequence[Tensor], first: int, n_tokens: int) -> np.ndarray:
     """Seconds in one window, (n_tokens,): where each token from `first` on is said, as the median of the alignment heads has it."""
     queries = slice(first - 1, first - 1 + n_tokens)  # a token's queries ask where the next one is
-    scores = [asked[layer][head, queries] @ heard.keys[layer][0, head] for layer, head in fast_whisper.alignment_heads]
+    scores = [asked[layer][head, queries] @ heard.keys[layer][0, head].T for layer, head in fast_whisper.alignment_heads]
     return torch.stack(scores).argmax(-1).float().median(0).values.cpu().numpy() / POSITIONS_PER_SECOND
 
 
@@ -281,11 +283,11 @@ def _generate(
             continue
         decoder.n_tokens = len(prompt) + step
         began = time.perf_counter()
-        logits = fast_whisper.vocabulary(decoder(chosen))
+        logits = decoder(chosen)
         seconds = time.perf_counter() - began
         fastest = min(fastest, seconds)
         if seconds > SLOW_STEP * fastest or is_shared():
-            torch.set_num_threads(1)
+            set_step_threads(fast_whisper, 1)
     # 3. What the rules of fallback ask about each.
     return [
         _Attempt(
@@ -354,7 +356,7 @@ def _search(fast_whisper: FastWhisper, heard: Heard, prompt: Sequence[int], n_fo
         if step % LOOP_EVERY == 0 and loop(beams[0][0], decoder.asked(parents[0]))[0]:
             break
         decoder.branch(parents)
-        logits = fast_whisper.vocabulary(decoder(torch.tensor([[tokens[-1]] for tokens, _ in beams], device=fast_whisper.device)))
+        logits = decoder(torch.tensor([[tokens[-1]] for tokens, _ in beams], device=fast_whisper.device))
     tokens, logprobs, asked = max(ended, key=by_token) if ended else (*beams[0], decoder.asked(parents[0]))
     n_made_up, is_over = loop(tokens, asked)
     endless = n_made_up > 0 and not is_over and is_endless(tokens)
@@ -376,18 +378,17 @@ def _read_prompt(
     budget = max(1, min(budget, fast_whisper.n_positions - len(prompt)))
     decoder = Decoder.new(fast_whisper, heard, len(prompt) + budget)
     tokens = [*prompt, *draft[: budget - 1]]
-    states = decoder(torch.tensor([tokens] * len(heard.keys[0]), device=fast_whisper.device))
-    # In one product, which reads the whole vocabulary however many states there are.
-    at_start = list(prompt).index(fast_whisper.tokens.start)
-    logits = fast_whisper.vocabulary(states[:, [at_start, *range(len(prompt) - 1, len(tokens))]])
-    no_speech = logits[:, 0].float().softmax(-1)[:, fast_whisper.tokens.no_speech]
+    # In one product, which reads the whole vocabulary however many places there are.
+    places = [list(prompt).index(fast_whisper.tokens.start), *range(len(prompt) - 1, len(tokens))]
+    logits = decoder(torch.tensor([tokens] * len(heard.keys[0]), device=fast_whisper.device), places)
+    no_speech = logits[:, 0].softmax(-1)[:, fast_whisper.tokens.no_speech]
     return budget, decoder, logits[:, 1:], no_speech.tolist()
 
 
 def _allowed(fast_whisper: FastWhisper, logits: Tensor, forced: Sequence[int], tokens: Sequence[Sequence[int]], options: Options) -> Tensor:
     """The logits, (n_rows, n_vocabulary), of the token after each row's `tokens`: float32, and -inf where it may not be that one."""
     special = fast_whisper.tokens
-    logits = logits.float() + fast_whisper.suppress
+    logits = logits + fast_whisper.suppress
     if not forced and not any(tokens):
         logits += fast_whisper.suppress_first
     if options.timestamps:
@@ -473,7 +474,7 @@ def decode_windows(whisper: Whisper, waveform: np.ndarray, options: Options | No
     if options.engine == "pipeline":
         yield _plain(whisper, waveform, options)
         return
-    fast_whisper = fast(whisper, options.exact)
+    fast_whisper = fast(whisper, options.precise)
     languages = fast_whisper.tokens.languages  # none where the checkpoint is English-only
     language = language_code(languages, whisper.source.found, options.language) if languages else "en"
     spans = cut(waveform)
@@ -558,13 +559,16 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
         if padding is not None:
             padding = max(padding, (SHORTEST_TO_DETECT_SECONDS if options.language is None else SHORTEST_SECONDS) - seconds)
         heard = encode(fast_whisper, waveforms, padding, options.check)
-    with threads(min(n_threads, STEP_THREADS)):
+    with step_threads(fast_whisper, n_threads):
         # 2. Ask.
         language = options.language
         if language is None:
             language, probability = _detect_language(fast_whisper, heard.window(0))
             if probability < LANGUAGE_PROBABILITY and padding is not None:
-                language, _ = _detect_language(fast_whisper, encode(fast_whisper, waveforms[:1], None, options.check))
+                with threads(n_threads):
+                    whole = encode(fast_whisper, waveforms[:1], None, options.check)
+                set_step_threads(fast_whisper, n_threads)
+                language, _ = _detect_language(fast_whisper, whole)
         prefix, prompt = _prompt(fast_whisper, language, options)
         budget = min(MIN_TOKENS + round(TOKENS_PER_SECOND * seconds), options.max_new_tokens or fast_whisper.n_positions)
 
@@ -583,7 +587,10 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
                 if not doubtful and options.padding_seconds is not None:
                     said = (*prefix, *attempt.tokens)
                     places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(said))
-                    doubtful = _says_twice(said, places) or (not options.timestamps and _stops_early(places, waveforms[index]))
+                    # Between a phrase and the same once more is a comma, and behind that a full stop.
+                    spoken = [place for place, token in enumerate(said) if _is_spoken(fast_whisper, token)]
+                    doubtful = not options.timestamps and _stops_early(places, waveforms[index])
+                    doubtful = doubtful or _says_twice([said[place] for place in spoken], places[spoken])
                 if doubtful:
                     own, attempt = _ask_again(fast_whisper, waveforms[index], own, attempt, generate, options)
             # 4. Time.
@@ -607,6 +614,12 @@ def _heard_until(place: float, timestamp: float, end: float, options: Options) -
     if options.timestamps:
         return max(timestamp, place) if place - timestamp <= LEFT_SECONDS else timestamp
     return place + UNHEARD_SECONDS if end - place > LEFT_SECONDS else end
+
+
+def _is_spoken(fast_whisper: FastWhisper, token: int) -> bool:
+    """Whether a token is neither special nor punctuation."""
+    text = _text(fast_whisper, [token]).strip()
+    return bool(text) and not all(unicodedata.category(character).startswith("P") for character in text)
 
 
 def _says_twice(tokens: Sequence[int], places: np.ndarray) -> bool:
@@ -638,7 +651,7 @@ def _ask_again(
         n_threads = free_threads()
         with threads(n_threads):
             heard = encode(fast_whisper, [waveform], None, options.check)
-        torch.set_num_threads(min(n_threads, STEP_THREADS))
+        set_step_threads(fast_whisper, n_threads)
         temperatures = options.temperatures
     # A translation is less likely than a transcription by its nature: that alone is no reason for heat, which seldom finds a better one.
     enough = -math.inf if options.task == "translate" else LOG_PROBABILITY
@@ -655,9 +668,8 @@ def _ask_again(
 def _detect_language(fast_whisper: FastWhisper, heard: Heard) -> tuple[str, float]:
     """The likeliest language token after <|startoftranscript|>, and how likely it is among the languages."""
     special = fast_whisper.tokens
-    state = Decoder.new(fast_whisper, heard, 1)(torch.tensor([[special.start]], device=fast_whisper.device))
-    logits = fast_whisper.vocabulary(state[:, -1])[0]
-    probabilities = logits[list(special.languages.values())].float().softmax(0)
+    logits = Decoder.new(fast_whisper, heard, 1)(torch.tensor([[special.start]], device=fast_whisper.device))[0, 0]
+    probabilities = logits[list(special.languages.values())].softmax(0)
     best = int(probabilities.argmax())
     return list(special.languages)[best], float(probabilities[best])
 
@@ -735,7 +747,7 @@ def _words(
     n_positions = max(1, min(heard.values[0].shape[2], round(n_samples / N_SAMPLES_PER_POSITION)))
     scores = torch.stack(
         [
-            attempt.asked[layer][head, begin : len(read)] @ heard.keys[layer][0, head, :, :n_positions]
+            attempt.asked[layer][head, begin : len(read)] @ heard.keys[layer][0, head, :n_positions].T
             for layer, head in fast_whisper.alignment_heads
         ]
     )
@@ -782,16 +794,15 @@ def _without_pauses(word: Word, waveform: np.ndarray, start: float) -> Word:
     return replace(word, start=begin, end=end) if end - begin >= SHORTEST_WORD_SECONDS else word
 
 
-def precision(whisper: Whisper, engine: Engine, exact: bool = False) -> str:
+def precision(whisper: Whisper, engine: Engine, precise: bool = False) -> str:
     """On what and in what a loaded checkpoint computes: "cpu, encoder float32, decoder int8"."""
     device = whisper.model.device.type
     if engine == "pipeline":
         return f"{device}, {str(whisper.model.dtype).removeprefix('torch.')}"
-    fast_whisper = fast(whisper)  # the exact form is not made to be told of
+    fast_whisper = fast(whisper)  # the precise form is not made to be told of
     encoder, decoder = (str(dtype).removeprefix("torch.") for dtype in (fast_whisper.encoder_dtype, fast_whisper.decoder_dtype))
-    if not exact:
-        encoder = "int8" if fast_whisper.encoder_is_int8 else encoder
-        decoder = "int8" if fast_whisper.decoder_is_int8 else decoder
+    encoder = "int8" if fast_whisper.encoder_is_int8 and not precise else encoder
+    decoder = "int8" if fast_whisper.int8_decoder else decoder
     return f"{device}, encoder {encoder}, decoder {decoder}"
 
 

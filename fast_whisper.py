@@ -4,14 +4,15 @@ Knows: which precision and which kernels are fast here, and that weights are sha
 Does not know: windows, temperatures, timestamps, text; that is in decoding.py.
 
 - Where this machine is faster that way, the encoder computes in bfloat16, and most of its weights and all of the decoder's are int8.
-  What int8 costs, a translation shows: there all layers have the checkpoint's own weights, in float16 where that loses none of them.
-- A decoder step is a few hundred small operators on preallocated tensors: no cache classes, no hooks.
+  What that costs, a translation shows: its encoder has the checkpoint's own weights, and its decoder more scales.
+- A decoder step is one graph where it is int8 (int8_decoder.py), else small operators on preallocated tensors: no cache classes, no hooks.
 
 Source of the architecture: openai/whisper `audio.py` and `model.py`; of the weights: `WhisperForConditionalGeneration`.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import weakref
@@ -25,18 +26,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
+import int8_decoder
 from audio import SAMPLING_RATE
-from kernels import (
-    Linear,
-    fastest_dtype,
-    float16_is_faster,
-    float16_linear,
-    float_linear,
-    int8_is_faster,
-    int8_linear,
-    int8_rows_are_faster,
-    int8_rows_linear,
-)
+from int8_decoder import Int8Decoder, fused_qkv, int8_is_faster, scaled_q
+from kernels import Linear, fastest_dtype, float_linear, int8_rows_are_faster, int8_rows_linear
 
 if TYPE_CHECKING:
     from transformers import WhisperForConditionalGeneration, WhisperTokenizer
@@ -52,11 +45,13 @@ POSITIONS_STEP = 32  # of windows of up to ten steps; longer ones have steps of 
 WINDOW_SECONDS = 30.0  # Whisper hears 30 s at a time
 # Layers of the encoder that are never int8: what the first one loses comes to the decoder as five times what any other loses.
 N_FLOAT_LAYERS = 1
-N_EXACT = 128  # tokens whose logits are exact: with a quarter of that, a search follows other hypotheses now and then
+# Weights to a scale in the decoder. Its next token differs from float32's by a KL divergence of 0.0013 and 0.0004 (scratch run); a
+# step takes a tenth longer than with one, and a quarter with the other.
+BLOCK, PRECISE_BLOCK = 128, 16
 ATTENTION_ROWS = 128  # queries at once in the encoder: their scores stay in the second-level cache
 
 N_THREADS = torch.get_num_threads()  # for the encoder
-# A decoder step is some sixty parallel regions of microseconds. On two free cores they take 0.7 of the time of one; where
+# A decoder step is some sixty parallel regions of microseconds. On two free cores they take 0.6 of the time of one; where
 # the second core is busy, regions wait for the scheduler, and a step takes many times as long.
 STEP_THREADS = min(2, N_THREADS)
 STALL_SECONDS = 0.0005  # a parallel region that takes this long waited for a core
@@ -116,7 +111,7 @@ class FastWhisper:
     encoder_dtype: torch.dtype  # of activations; sums of int8 layers are float32
     encoder_is_int8: bool  # whether the weights of all layers but the first are
     decoder_dtype: torch.dtype  # of activations and caches
-    decoder_is_int8: bool  # whether its weights are; of its vocabulary in any case, where that is faster
+    int8_decoder: Int8Decoder | None  # in place of `decoder_layers`, where int8 is faster; so is the vocabulary there in any case
     n_heads: int  # of either side: every Whisper has as many here as there
     n_positions: int  # tokens that a decoder can hold: 448
     mel_filters: Tensor  # float32, (n_mels, 201)
@@ -125,11 +120,11 @@ class FastWhisper:
     encoder_positions: Tensor  # (1500, d)
     encoder_layers: tuple[_EncoderLayer, ...]
     encoder_norm: Norm
-    cross_k: Tensor  # (n_layers * d, d): the keys of every decoder layer at once, which have no bias
-    cross_v: Linear  # the values, as above
+    cross_kv: Linear  # the keys of every decoder layer at once, then the values
     token_embeddings: Tensor  # (n_vocabulary, d)
     decoder_positions: Tensor  # (448, d)
-    decoder_layers: tuple[_DecoderLayer, ...]
+    n_decoder_layers: int
+    decoder_layers: tuple[_DecoderLayer, ...]  # none where there is an `int8_decoder`
     decoder_norm: Norm
     vocabulary: Linear
     suppress: Tensor  # (n_vocabulary,): 0 or -inf
@@ -151,10 +146,12 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
     encoder_dtype = fastest_dtype() if on_cpu else model.dtype
     decoder_dtype = torch.float32 if on_cpu else model.dtype
     encoder_is_int8, decoder_is_int8 = on_cpu and int8_rows_are_faster(), on_cpu and int8_is_faster()
+    decoder = model.model.decoder
 
     with torch.inference_mode():
-        cross = [layer.encoder_attn for layer in model.model.decoder.layers]
-        value_weight, value_bias = torch.cat([a.v_proj.weight for a in cross]), torch.cat([a.v_proj.bias for a in cross])
+        cross = [layer.encoder_attn for layer in decoder.layers]
+        biases = [*(torch.zeros_like(a.v_proj.bias) for a in cross), *(a.v_proj.bias for a in cross)]  # keys have none
+        cross_kv = torch.cat([*(a.k_proj.weight for a in cross), *(a.v_proj.weight for a in cross)]), torch.cat(biases)
         tokens = _special_tokens(model.generation_config)
         side = model.model.encoder
         return FastWhisper(
@@ -162,7 +159,7 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             encoder_dtype=encoder_dtype,
             encoder_is_int8=encoder_is_int8,
             decoder_dtype=decoder_dtype,
-            decoder_is_int8=decoder_is_int8,
+            int8_decoder=Int8Decoder(decoder, model.proj_out.weight, BLOCK) if decoder_is_int8 else None,
             n_heads=config.encoder_attention_heads,
             n_positions=config.max_target_positions,
             mel_filters=torch.from_numpy(np.ascontiguousarray(mel_filters.T, dtype=np.float32)).to(device),
@@ -171,13 +168,13 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             encoder_positions=side.embed_positions.weight.to(encoder_dtype),
             encoder_layers=_encoder_layers(model, encoder_dtype, encoder_is_int8),
             encoder_norm=_norm(side.layer_norm, encoder_dtype),
-            cross_k=torch.cat([a.k_proj.weight for a in cross]).to(encoder_dtype),
-            cross_v=float_linear(value_weight, value_bias, encoder_dtype),
-            token_embeddings=model.model.decoder.embed_tokens.weight.detach(),
-            decoder_positions=model.model.decoder.embed_positions.weight.to(decoder_dtype),
-            decoder_layers=_decoder_layers(model, decoder_dtype, decoder_is_int8),
-            decoder_norm=_norm(model.model.decoder.layer_norm, decoder_dtype),
-            vocabulary=_vocabulary(model.proj_out.weight) if decoder_is_int8 else float_linear(model.proj_out.weight, None, decoder_dtype),
+            cross_kv=float_linear(*cross_kv, encoder_dtype),
+            token_embeddings=decoder.embed_tokens.weight.detach(),
+            decoder_positions=decoder.embed_positions.weight.to(decoder_dtype),
+            n_decoder_layers=len(decoder.layers),
+            decoder_layers=() if decoder_is_int8 else _decoder_layers(model, decoder_dtype),
+            decoder_norm=_norm(decoder.layer_norm, decoder_dtype),
+            vocabulary=float_linear(model.proj_out.weight, None, decoder_dtype),
             suppress=_mask(config.vocab_size, tokens.suppressed).to(device),
             suppress_first=_mask(config.vocab_size, tokens.suppressed_first).to(device),
             alignment_heads=_alignment_heads(model),
@@ -186,28 +183,16 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
         )
 
 
-def _exact(fast_whisper: FastWhisper, model: WhisperForConditionalGeneration) -> FastWhisper:
-    """The same with layers whose weights are as the checkpoint has them."""
+def _precise(fast_whisper: FastWhisper, model: WhisperForConditionalGeneration) -> FastWhisper:
+    """The same, nearer to the checkpoint's weights."""
     with torch.inference_mode():
         if fast_whisper.encoder_is_int8:
             layers = _encoder_layers(model, fast_whisper.encoder_dtype, is_int8=False)
             fast_whisper = replace(fast_whisper, encoder_is_int8=False, encoder_layers=layers)
-        if fast_whisper.decoder_is_int8:
-            decoder_layers = _decoder_layers(model, fast_whisper.decoder_dtype, is_int8=False)
-            fast_whisper = replace(fast_whisper, decoder_is_int8=False, decoder_layers=decoder_layers)
+    if fast_whisper.int8_decoder:
+        decoder = Int8Decoder(model.model.decoder, model.proj_out.weight, PRECISE_BLOCK)
+        fast_whisper = replace(fast_whisper, int8_decoder=decoder)
     return fast_whisper
-
-
-def _vocabulary(weight: Tensor) -> Linear:
-    """Every token's logit by int8, and those of the likeliest, of which one is chosen, once more by the weights themselves."""
-    int8, weight, n_exact = int8_linear(weight, None), weight.float(), min(N_EXACT, len(weight))
-
-    def linear(x: Tensor) -> Tensor:
-        logits = int8(x)
-        likeliest = logits.topk(n_exact).indices
-        return logits.scatter_(-1, likeliest, (weight[likeliest] @ x[..., None])[..., 0])
-
-    return linear
 
 
 def _encoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, is_int8: bool) -> tuple[_EncoderLayer, ...]:
@@ -220,7 +205,7 @@ def _encoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, 
         return _EncoderLayer(
             of_sums,
             _norm(module.self_attn_layer_norm, of_sums),
-            linear(*_fused_qkv(module.self_attn)),
+            linear(*fused_qkv(module.self_attn)),
             linear(module.self_attn.out_proj.weight, module.self_attn.out_proj.bias),
             _norm(module.final_layer_norm, of_sums),
             linear(module.fc1.weight, module.fc1.bias, "gelu"),
@@ -230,24 +215,17 @@ def _encoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, 
     return tuple(layer(module, is_int8 and index >= N_FLOAT_LAYERS) for index, module in enumerate(model.model.encoder.layers))
 
 
-def _decoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, is_int8: bool) -> tuple[_DecoderLayer, ...]:
-    def fits_float16() -> bool:  # as OpenAI's weights do, whatever they are saved in
-        return all(torch.equal(each, each.half().to(each.dtype)) for each in model.model.decoder.layers.parameters())
-
-    is_float16 = not is_int8 and model.device.type == "cpu" and float16_is_faster() and fits_float16()
-
-    def linear(weight: Tensor, bias: Tensor | None) -> Linear:
-        if is_int8:
-            return int8_linear(weight, bias)
-        return float16_linear(weight, bias) if is_float16 else float_linear(weight, bias, dtype)
+def _decoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype) -> tuple[_DecoderLayer, ...]:
+    def linear(weight: Tensor, bias: Tensor) -> Linear:
+        return float_linear(weight, bias, dtype)
 
     return tuple(
         _DecoderLayer(
             _norm(layer.self_attn_layer_norm, dtype),
-            linear(*_fused_qkv(layer.self_attn)),
+            linear(*fused_qkv(layer.self_attn)),
             linear(layer.self_attn.out_proj.weight, layer.self_attn.out_proj.bias),
             _norm(layer.encoder_attn_layer_norm, dtype),
-            linear(*_scaled_q(layer.encoder_attn)),
+            linear(*scaled_q(layer.encoder_attn)),
             linear(layer.encoder_attn.out_proj.weight, layer.encoder_attn.out_proj.bias),
             _norm(layer.final_layer_norm, dtype),
             linear(layer.fc1.weight, layer.fc1.bias),
@@ -260,17 +238,6 @@ def _decoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, 
 def _norm(module: torch.nn.LayerNorm, dtype: torch.dtype) -> Norm:
     shape, weight, bias = module.normalized_shape, module.weight.to(dtype), module.bias.to(dtype)
     return lambda x: F.layer_norm(x, shape, weight, bias)
-
-
-def _fused_qkv(attention: Any) -> tuple[Tensor, Tensor]:
-    """Queries, keys and values in one weight; queries scaled by 1/sqrt(head size) and keys with the bias they lack."""
-    q_weight, q_bias = _scaled_q(attention)
-    weight = torch.cat([q_weight, attention.k_proj.weight, attention.v_proj.weight])
-    return weight, torch.cat([q_bias, torch.zeros_like(q_bias), attention.v_proj.bias])
-
-
-def _scaled_q(attention: Any) -> tuple[Tensor, Tensor]:
-    return attention.q_proj.weight * attention.scaling, attention.q_proj.bias * attention.scaling
 
 
 def _special_tokens(generation_config: Any) -> Tokens:
@@ -318,25 +285,25 @@ def _mask(size: int, tokens: Sequence[int]) -> Tensor:
     return mask
 
 
-# By whether they are exact.
+# By whether they are precise.
 _prepared: weakref.WeakKeyDictionary[WhisperForConditionalGeneration, dict[bool, FastWhisper]] = weakref.WeakKeyDictionary()
 _preparing = threading.Lock()
 
 
-def fast(whisper: Whisper, exact: bool = False) -> FastWhisper:
+def fast(whisper: Whisper, precise: bool = False) -> FastWhisper:
     """The fast form of a loaded checkpoint: made on the first call, shared by all later ones.
 
     Args:
-        exact: no layer is in int8, also where that is faster.
+        precise: no layer of the encoder is in int8, and the decoder's have more scales.
     """
     with _preparing:
         model = whisper.model
         forms = _prepared.setdefault(model, {})
         if not forms:
             forms[False] = prepare(model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
-        if exact not in forms:
-            forms[exact] = _exact(forms[False], model)
-        return forms[exact]
+        if precise not in forms:
+            forms[precise] = _precise(forms[False], model)
+        return forms[precise]
 
 
 @contextmanager
@@ -350,6 +317,22 @@ def threads(n_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(N_THREADS)
+
+
+@contextmanager
+def step_threads(fast_whisper: FastWhisper, n_threads: int) -> Iterator[None]:
+    """This thread's decoder steps on up to STEP_THREADS of `n_threads` cores."""
+    with threads(1):
+        set_step_threads(fast_whisper, n_threads)
+        yield
+
+
+def set_step_threads(fast_whisper: FastWhisper, n_threads: int) -> None:
+    """ONNX Runtime has threads of its own. Where it takes the steps, torch's would only take the cores from them."""
+    n_threads = min(n_threads, STEP_THREADS)
+    n_torch, n_onnx = (1, n_threads) if fast_whisper.int8_decoder else (n_threads, 1)
+    torch.set_num_threads(n_torch)
+    int8_decoder.set_num_threads(n_onnx)
 
 
 _n_decoding = 0  # decodes in this process at this moment
@@ -399,8 +382,8 @@ def free_threads() -> int:
 class Heard:
     """What the decoder attends to, for each of its layers, in its own dtype: one query is answered no faster in bfloat16."""
 
-    keys: tuple[Tensor, ...]  # (n_windows, n_heads, head, n_positions): as a product with queries reads them
-    values: tuple[Tensor, ...]  # (n_windows, n_heads, n_positions, head)
+    keys: tuple[Tensor, ...]  # (n_windows, n_heads, n_positions, head)
+    values: tuple[Tensor, ...]  # as above
     seconds: tuple[float, ...]  # of audio in each window, without the silence that follows it
 
     def window(self, index: int) -> Heard:
@@ -437,14 +420,10 @@ def encode(
         n_samples = min(n_samples, -(-shortest // step) * step)
     # On a CPU one after another: what one window needs stays in the cache, and four together take half as long again.
     at_once = 1 if fast_whisper.device.type == "cpu" else len(waveforms)
-    n, head = n_samples // N_SAMPLES_PER_POSITION, fast_whisper.cross_k.shape[1] // fast_whisper.n_heads
-
-    def empty(*shape: int) -> list[Tensor]:
-        shape = (len(waveforms), fast_whisper.n_heads, *shape)
-        return [torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device) for _ in fast_whisper.decoder_layers]
-
+    d, n_heads, n_layers = fast_whisper.token_embeddings.shape[1], fast_whisper.n_heads, fast_whisper.n_decoder_layers
+    shape = (2, n_layers, len(waveforms), n_heads, n_samples // N_SAMPLES_PER_POSITION, d // n_heads)
     # Written where they stay: put together afterwards, several windows would be there twice.
-    keys, values = empty(head, n), empty(n, head)
+    keys, values = torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
     for start in range(0, len(waveforms), at_once):
         group = slice(start, start + at_once)
         heard = _encode(fast_whisper, log_mel(fast_whisper, waveforms[group], n_samples), check)
@@ -470,9 +449,7 @@ def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -
         x.add_(layer.fc2(layer.fc1(layer.mlp_norm(x))))
     # 3. What every decoder layer will ask for, once.
     x = fast_whisper.encoder_norm(x.to(fast_whisper.encoder_dtype))
-    n_layers = len(fast_whisper.decoder_layers)
-    keys = (fast_whisper.cross_k @ x.transpose(1, 2)).unflatten(1, (n_layers, fast_whisper.n_heads, -1))
-    return [*keys.unbind(1), *_heads(fast_whisper.cross_v(x), n_layers, fast_whisper.n_heads)]
+    return _heads(fast_whisper.cross_kv(x), 2 * fast_whisper.n_decoder_layers, fast_whisper.n_heads)
 
 
 def _heads(x: Tensor, n_parts: int, n_heads: int) -> list[Tensor]:
@@ -505,34 +482,51 @@ class Decoder:
     heard: Heard
     keys: list[Tensor]  # per layer, (n_windows, n_heads, n_positions, head), filled up to n_tokens
     values: list[Tensor]
-    queries: list[Tensor]  # what each token asked the encoder's keys: where in the audio it is
+    queries: Tensor  # (n_windows, n_layers, n_positions, d): what each token asked the encoder's keys: where in the audio it is
     n_tokens: int = 0  # may be set back, to go on after fewer
 
     @classmethod
     def new(cls, fast_whisper: FastWhisper, heard: Heard, n_positions: int) -> Decoder:
         n_windows, n_heads, _, head = heard.values[0].shape
-        shape = (3, len(heard.keys), n_windows, n_heads, min(n_positions, fast_whisper.n_positions), head)
-        keys, values, queries = torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
-        return cls(fast_whisper, heard, list(keys), list(values), list(queries))
+        n_layers, n_positions = len(heard.keys), min(n_positions, fast_whisper.n_positions)
+        empty = functools.partial(torch.empty, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
+        keys, values = empty(2, n_layers, n_windows, n_heads, n_positions, head)
+        return cls(fast_whisper, heard, list(keys), list(values), empty(n_windows, n_layers, n_positions, n_heads * head))
 
     def branch(self, parents: Sequence[int]) -> None:
         """Goes on with these rows, each as often as it is named: what a beam search keeps of its last step."""
-        if list(parents) != list(range(self.keys[0].shape[0])):
-            for caches in (self.keys, self.values, self.queries):
-                for index, cache in enumerate(caches):
-                    kept = cache[list(parents), :, : self.n_tokens]
-                    caches[index] = cache if len(cache) == len(kept) else cache.new_empty(len(kept), *cache.shape[1:])
-                    caches[index][:, :, : self.n_tokens] = kept
+
+        def branched(cache: Tensor) -> Tensor:
+            kept = cache[list(parents), :, : self.n_tokens]
+            cache = cache if len(cache) == len(kept) else cache.new_empty(len(kept), *cache.shape[1:])
+            cache[:, :, : self.n_tokens] = kept
+            return cache
+
+        if list(parents) != list(range(len(self.queries))):
+            self.keys, self.values = [branched(keys) for keys in self.keys], [branched(values) for values in self.values]
+            self.queries = branched(self.queries)
 
     def asked(self, row: int) -> tuple[Tensor, ...]:
         """One row's queries, by layer: (n_heads, n_tokens, head)."""
-        return tuple(queries[row, :, : self.n_tokens] for queries in self.queries)
+        queries = self.queries[row, :, : self.n_tokens].unflatten(-1, (self.fast_whisper.n_heads, -1))
+        return tuple(queries.transpose(1, 2))
 
-    def __call__(self, tokens: Tensor) -> Tensor:
-        """The states after `tokens`, int64 (n_windows, n), which follow those before: (n_windows, n, d), normalised."""
+    def __call__(self, tokens: Tensor, places: Sequence[int] = (0,)) -> Tensor:
+        """Logits after those of more tokens that stand at `places`.
+
+        Args:
+            tokens: int64, (n_windows, n), which follow those before.
+
+        Returns:
+            float32, (n_windows, len(places), n_vocabulary).
+        """
         whisper, start, n = self.fast_whisper, self.n_tokens, tokens.shape[1]
         end = self.n_tokens = start + n
         x = whisper.token_embeddings[tokens].to(whisper.decoder_dtype) + whisper.decoder_positions[start:end]
+        if whisper.int8_decoder:
+            logits, asked = whisper.int8_decoder(x, start, places, self.keys, self.values, self.heard.keys, self.heard.values)
+            self.queries[:, :, start:end] = asked.transpose(1, 2)
+            return logits
         mask = None
         if n > 1:
             mask = torch.ones(n, end, dtype=torch.bool, device=x.device).tril(start)
@@ -542,12 +536,13 @@ class Decoder:
             keys[:, :, start:end], values[:, :, start:end] = k, v
             attention = F.scaled_dot_product_attention(q, keys[:, :, :end], values[:, :, :end], attn_mask=mask, scale=1.0)
             x = x + layer.attention_out(_merged(attention))
-            (q,) = _heads(layer.cross_q(layer.cross_norm(x)), 1, whisper.n_heads)
-            self.queries[index][:, :, start:end] = q
+            asked = layer.cross_q(layer.cross_norm(x))
+            self.queries[:, index, start:end] = asked
+            (q,) = _heads(asked, 1, whisper.n_heads)
             keys, values = self.heard.keys[index], self.heard.values[index]
             beams = len(q) > len(keys)  # of one window: as many queries to the same keys, which are read once
             # Plain products: torch's own attention takes up to twice as long for a prompt's queries, and no less for one.
-            attention = ((q.transpose(0, 2) if beams else q) @ keys).softmax(-1) @ values
+            attention = ((q.transpose(0, 2) if beams else q) @ keys.transpose(2, 3)).softmax(-1) @ values
             x = x + layer.cross_out(_merged(attention.transpose(0, 2) if beams else attention))
             x = x + layer.fc2(F.gelu(layer.fc1(layer.mlp_norm(x))))
-        return whisper.decoder_norm(x)
+        return whisper.vocabulary(whisper.decoder_norm(x[:, list(places)])).float()

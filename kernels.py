@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import functools
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
-
-# torch warns, in every log, that what _fbgemm_int8 rests on will go. Once it has, the next fastest is taken instead.
-warnings.filterwarnings("ignore", message="torch.quantize_per_tensor", category=UserWarning)
 
 Linear = Callable[[Tensor], Tensor]
 
@@ -59,7 +55,7 @@ def float16_is_faster() -> bool:
         float32 = float_linear(weight, bias, torch.float32)
         try:
             linear = float16_linear(weight, bias)
-            return _error(linear(x), float32(x)) < LARGEST_ERROR and _seconds(lambda: linear(x)) < _seconds(lambda: float32(x))
+            return relative_error(linear(x), float32(x)) < LARGEST_ERROR and seconds(lambda: linear(x)) < seconds(lambda: float32(x))
         except (AttributeError, RuntimeError):  # this processor, or a future torch, does without it
             return False
 
@@ -74,27 +70,12 @@ def float16_linear(weight: Tensor, bias: Tensor | None, activation: str = "none"
     return lambda x: activate(linear_dynamic(x, packed))
 
 
-def int8_is_faster() -> bool:
-    """Whether `int8_linear` is there on this machine, and faster than float32."""
-    return _fastest_int8_kernel() is not None
-
-
-def int8_linear(weight: Tensor, bias: Tensor | None) -> Linear:
-    """float32 in and out, W in int8 with one scale per output, x quantised on the fly with one scale per row.
-
-    Rows do not share a scale: what is decoded beside a window never changes its text. Only where `int8_is_faster`.
-    """
-    kernel = _fastest_int8_kernel()
-    assert kernel is not None
-    return kernel(weight, bias)
-
-
 @functools.cache
 def int8_rows_are_faster() -> bool:
     """Whether `int8_rows_linear` is there on this machine, and faster than `fastest_dtype`: where it has int8 dot products (VNNI).
 
-    By what the processor has, where `int8_is_faster` measures: beside a busy neighbour a gain of a third would be found only now and
-    then. AMX multiplies bfloat16 in less than int8's casts take.
+    By what the processor has, not measured: beside a busy neighbour a gain of a third would be found only now and then. AMX
+    multiplies bfloat16 in less than int8's casts take.
     """
     can = torch.cpu.get_capabilities()
     if not can.get("avx512_vnni") or can.get("amx_bf16"):
@@ -102,18 +83,20 @@ def int8_rows_are_faster() -> bool:
     with torch.inference_mode():
         weight, bias, x = torch.randn(64, 512), torch.randn(64), torch.randn(128, 512)
         try:
-            return _error(int8_rows_linear(weight, bias)(x), F.linear(x, weight, bias)) < LARGEST_ERROR
+            return relative_error(int8_rows_linear(weight, bias)(x), F.linear(x, weight, bias)) < LARGEST_ERROR
         except (AttributeError, RuntimeError):  # a future torch does without it
             return False
 
 
 def int8_rows_linear(weight: Tensor, bias: Tensor, activation: str = "none") -> Linear:
-    """As `int8_linear`, for hundreds of rows, which may be of any precision: half to two thirds of float32's time.
+    """float32 out, W in int8 with one scale per output, x with one per row: for hundreds of rows in half to two thirds of float32's time.
 
-    A level stands for zero exactly. Behind a GELU most values are near it: rounded all to one side, they would add up.
+    Rows do not share a scale: what is computed beside a window never changes it. A level stands for zero exactly. Behind a GELU
+    most values are near it: rounded all to one side, they would add up.
     """
     n_out, n_in = weight.shape
-    quantised, scale = _quantised(weight)
+    scale = weight.abs().amax(1).clamp_min(1e-8).float() / 127
+    quantised = (weight / scale[:, None]).round().to(torch.int8)
     packed, sums = torch.ops.onednn.qlinear_prepack(quantised, None), quantised.sum(1) * scale
     zeros, bias, activate = torch.zeros(n_out, dtype=torch.int64), bias.float(), ACTIVATIONS[activation]
 
@@ -123,7 +106,8 @@ def int8_rows_linear(weight: Tensor, bias: Tensor, activation: str = "none") -> 
         # Never 0 after a norm, an attention or an MLP. Not 255, which the rounded zero may pass by a half.
         step = rows.amax(1, keepdim=True).sub_(least).div_(254)
         zero = least.div_(step).neg_().round_()
-        levels = _bytes(rows.div(step).add_(zero + 0.5))  # cut off: with the half it is rounded
+        # Cut off: with the half it is rounded. By way of int16, torch's own cast takes a quarter of the time.
+        levels = rows.div(step).add_(zero + 0.5).to(torch.int16).to(torch.uint8)
         y = torch.ops.onednn.qlinear_pointwise(levels, 1.0, 0, packed, scale, zeros, None, 1.0, 0, torch.float32, "none", [], "")
         y.addcmul_(zero, sums, value=-1)
         return activate(torch.addcmul(bias, y, step, out=y)).view(*x.shape[:-1], n_out)
@@ -131,91 +115,12 @@ def int8_rows_linear(weight: Tensor, bias: Tensor, activation: str = "none") -> 
     return linear
 
 
-def _quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
-    scale = weight.abs().amax(1).clamp_min(1e-8).float() / 127
-    return (weight / scale[:, None]).round().to(torch.int8), scale
-
-
-def _bytes(levels: Tensor) -> Tensor:
-    """float32 from 0 to 255, cut off: torch's own cast takes four times as long as the one by way of int16."""
-    return levels.to(torch.int16).to(torch.uint8)
-
-
-def _onednn_int8(weight: Tensor, bias: Tensor | None) -> Linear:
-    """For processors with int8 dot products (VNNI): what torchao and inductor lower to.
-
-    One row is a matrix times vector, which `_int_mm` does in half the time of a packed product; more rows take the packed
-    one, which is up to four times faster there.
-    """
-    n_out, n_in = weight.shape
-    quantised, scale = _quantised(weight)
-    packed = torch.ops.onednn.qlinear_prepack(quantised, None)
-    transposed = quantised.t()  # a view: rows of W stay contiguous, as the vector product wants them
-    zeros = torch.zeros(n_out, dtype=torch.int64)
-    bias = torch.zeros(n_out) if bias is None else bias.float()
-
-    def linear(x: Tensor) -> Tensor:
-        rows = x.reshape(-1, n_in)
-        row_scale = rows.abs().amax(1, keepdim=True).div_(127)  # never 0, as above
-        levels = (rows / row_scale).round_()
-        if len(rows) == 1:
-            y = torch._int_mm(levels.to(torch.int8), transposed).mul(row_scale)
-            return torch.addcmul(bias, y, scale).view(*x.shape[:-1], n_out)
-        unsigned = _bytes(levels.add_(128))
-        y = torch.ops.onednn.qlinear_pointwise(unsigned, 1.0, 128, packed, scale, zeros, None, 1.0, 0, torch.float32, "none", [], "")
-        return torch.addcmul(bias, y, row_scale).view(*x.shape[:-1], n_out)
-
-    return linear
-
-
-def _fbgemm_int8(weight: Tensor, bias: Tensor | None) -> Linear:
-    """For any x86 processor, and the fastest where a decoder step has few rows. Without VNNI bytes are multiplied with 7 bits of x."""
-    has_vnni = bool(torch.cpu.get_capabilities().get("avx512_vnni"))
-    n_levels = 255 if has_vnni else 127
-    n_out, n_in = weight.shape
-    quantised, scale = _quantised(weight)
-    quantised = torch._make_per_channel_quantized_tensor(quantised, scale, torch.zeros(n_out, dtype=torch.int64), 0)
-    packed = torch.ops.quantized.linear_prepack(quantised, None if bias is None else bias.float())
-    sums = quantised.dequantize().sum(1)  # what a row's least value, which is taken off it, adds to each output
-    bias = torch.zeros(n_out) if bias is None else bias.float()
-    one_row: Any = torch.ops.quantized.linear_dynamic
-    rows_at: Any = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
-
-    def linear(x: Tensor) -> Tensor:
-        if x.numel() == n_in:
-            return one_row(x, packed, not has_vnni)
-        least = x.amin(-1, keepdim=True)
-        span = x.amax(-1, keepdim=True).sub_(least)  # never 0, as above; both in one call would take several times as long
-        y = rows_at((x - least).div_(span), 1 / n_levels, 0, packed)
-        return torch.lerp(bias, y, span).addcmul_(least, sums)  # y has the bias already, which the span must not scale
-
-    return linear
-
-
-@functools.cache
-def _fastest_int8_kernel() -> Callable[[Tensor, Tensor | None], Linear] | None:
-    """By a decoder step's matrix times vector, whose weight is larger than a cache; None where float32 is as fast."""
-    with torch.inference_mode():
-        weight, bias, x = torch.randn(16384, 512), torch.randn(16384), torch.randn(2, 512)
-        float32 = float_linear(weight, bias, torch.float32)
-        fastest, seconds = None, _seconds(lambda: float32(x[:1]))
-        for kernel in (_onednn_int8, _fbgemm_int8):
-            try:
-                linear = kernel(weight, bias)
-                error = max(_error(linear(rows), float32(rows)) for rows in (x[:1], x))
-                took = _seconds(lambda linear=linear: linear(x[:1]))  # type: ignore[misc]  # bound now, called now
-            except (AttributeError, RuntimeError):  # this processor, or a future torch, does without it
-                continue
-            if error < LARGEST_ERROR and took < seconds:
-                fastest, seconds = kernel, took
-        return fastest
-
-
-def _error(computed: Tensor, exact: Tensor) -> float:
+def relative_error(computed: Tensor, exact: Tensor) -> float:
+    """Of their Euclidean norms."""
     return float((computed - exact).norm() / exact.norm())
 
 
-def _seconds(function: Callable[[], Any]) -> float:
+def seconds(function: Callable[[], Any]) -> float:
     """The fastest of a few runs."""
     times = []
     for _ in range(7):

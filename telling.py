@@ -116,7 +116,7 @@ def no_room(request: Request, error: Exception) -> Response:
 # --- what a person reads of the models ----------------------------------------------------------------------------
 
 
-def model_line(name: str, settings: Settings, factor: float | None, exact: bool = False) -> str:
+def model_line(name: str, settings: Settings, factor: float | None, precise: bool = False) -> str:
     """Which checkpoint, from where; once it is loaded, on what it computes and in what; once it has run, how fast."""
     try:
         parts = [f"Model: {checkpoints.find_whisper(name).sentence}."]
@@ -126,7 +126,7 @@ def model_line(name: str, settings: Settings, factor: float | None, exact: bool 
     if whisper is not None:
         import decoding
 
-        parts.append(f"Computes on {decoding.precision(whisper, settings.engine, exact)}.")
+        parts.append(f"Computes on {decoding.precision(whisper, settings.engine, precise)}.")
     return _in_a_line([*parts, *_last_run(factor)])
 
 

@@ -226,7 +226,7 @@ def encoder(found: list[Clip]) -> None:
     import torch
 
     waveforms = [clip.waveform[: 10 * SAMPLING_RATE] for clip in found if 10 < clip.seconds <= MAX_SHORT_SECONDS]
-    forms = {"fastest": fast(whisper()), "exact": fast(whisper(), exact=True)}
+    forms = {"fastest": fast(whisper()), "exact": fast(whisper(), precise=True)}
     differences = []
     for waveform in waveforms:
         heard = [encode(form, [waveform], PADDING_SECONDS) for form in forms.values()]
@@ -249,11 +249,11 @@ def lengths(found: list[Clip]) -> None:
     """Windows of every half second, twice: what torch does and keeps for a length that it has not met."""
     form, waveform = fast(whisper()), np.resize(found[0].waveform, 29 * SAMPLING_RATE)
     windows = [waveform[: n * SAMPLING_RATE // 2] for n in range(7, 59)]
-    n_positions = {encode(form, [window], PADDING_SECONDS).keys[0].shape[-1] for window in (windows[0], windows[-1])}
+    n_positions = {encode(form, [window], PADDING_SECONDS).keys[0].shape[-2] for window in (windows[0], windows[-1])}
     before, seconds = megabytes_held(), []
     for _ in range(2):
         start = time.perf_counter()
-        n_positions |= {encode(form, [window], PADDING_SECONDS).keys[0].shape[-1] for window in windows}
+        n_positions |= {encode(form, [window], PADDING_SECONDS).keys[0].shape[-2] for window in windows}
         seconds.append(time.perf_counter() - start)
     print(f"{len(windows)} windows of 3.5 to 29 s, heard at {len(n_positions)} lengths, load {os.getloadavg()[0]:.1f}")
     print(f"  first {seconds[0]:.1f} s, again {seconds[1]:.1f} s; {megabytes_held() - before:.0f} MB more")

@@ -65,7 +65,7 @@ def test_the_encoder_agrees_with_transformers(whisper: Whisper, fox: np.ndarray)
     with torch.inference_mode():
         states = whisper.model.model.encoder(features).last_hidden_state
         expected = whisper.model.model.decoder.layers[0].encoder_attn.k_proj(states)[0]
-        keys = encode(fast(whisper), [fox], None).keys[0][0].permute(2, 0, 1).reshape(expected.shape).float()
+        keys = encode(fast(whisper), [fox], None).keys[0][0].transpose(0, 1).reshape(expected.shape).float()
     assert float((keys - expected).norm() / expected.norm()) < 0.05, "bfloat16 keeps about two digits"
 
 
@@ -197,10 +197,10 @@ def test_a_draft_saves_steps_and_changes_nothing(whisper: Whisper, fox: np.ndarr
     n_steps = 0
     read = Decoder.__call__
 
-    def counting(decoder: Decoder, tokens: torch.Tensor) -> torch.Tensor:
+    def counting(decoder: Decoder, tokens: torch.Tensor, *places: list[int]) -> torch.Tensor:
         nonlocal n_steps
         n_steps += tokens.shape[1] == 1
-        return read(decoder, tokens)
+        return read(decoder, tokens, *places)
 
     monkeypatch.setattr(Decoder, "__call__", counting)
     alone = decoding.decode(whisper, fox, language="en", word_times=True)
@@ -353,9 +353,9 @@ def test_a_search_is_likelier_than_greed_and_keeps_its_hypotheses_apart(whisper:
         (greedy,) = decoding._generate(fast_whisper, heard, prompt, 0, 100, 0.0, options)
         # What was said of each token while others were followed beside it, against the text by itself.
         decoder = Decoder.new(fast_whisper, heard, len(prompt) + len(searched.tokens))
-        states = [decoder(torch.tensor([prompt]))[:, -1]]
-        states += [decoder(torch.tensor([[token]]))[:, -1] for token in searched.tokens]
-        logits = fast_whisper.vocabulary(torch.cat(states)) + fast_whisper.suppress
+        logits = [decoder(torch.tensor([prompt]), [len(prompt) - 1])]
+        logits += [decoder(torch.tensor([[token]])) for token in searched.tokens]
+        logits = torch.cat(logits, 1)[0] + fast_whisper.suppress
         logits[0] += fast_whisper.suppress_first
         logits[:, fast_whisper.tokens.no_timestamps :] = -torch.inf
         alone = logits.log_softmax(-1).gather(1, torch.tensor([[*searched.tokens, fast_whisper.tokens.end]]).T)[:, 0]
@@ -378,17 +378,6 @@ def test_a_search_is_the_one_of_transformers(whisper: Whisper, monkeypatch: pyte
         _, prompt = decoding._prompt(exact, "pt", options)
         searched = decoding._search(exact, heard, prompt, 0, 256, options)
     assert list(searched.tokens) == [token for token in expected if token < exact.tokens.end]
-
-
-def test_the_likeliest_tokens_have_exact_logits() -> None:
-    if not kernels.int8_is_faster():
-        return
-    with torch.inference_mode():
-        weight, x = torch.randn(2000, 512), torch.randn(3, 512)
-        logits, exact = fast_whisper._vocabulary(weight)(x), x @ weight.T
-    likeliest = exact.topk(10).indices
-    assert torch.allclose(logits.gather(1, likeliest), exact.gather(1, likeliest), atol=1e-3)
-    assert float((logits - exact).norm() / exact.norm()) < kernels.LARGEST_ERROR, "the others are int8's"
 
 
 @pytest.mark.parametrize(
@@ -427,24 +416,13 @@ def test_windows_that_are_heard_together_are_heard_as_alone(whisper: Whisper) ->
             assert float((computed - part).norm() / part.norm()) < 0.03
 
 
-def test_layers_with_the_weights_as_they_are_share_what_is_not_int8(whisper: Whisper) -> None:
-    quick, exact = fast(whisper), fast(whisper, exact=True)
-    assert exact is fast(whisper, exact=True)
-    assert (exact.encoder_layers is quick.encoder_layers) != quick.encoder_is_int8
-    assert (exact.decoder_layers is quick.decoder_layers) != quick.decoder_is_int8
-    assert "int8" not in decoding.precision(whisper, "fast", exact=True)
-
-
-def test_weights_that_float16_would_round_stay_as_they_are(small_english_whisper: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_whisper, "int8_is_faster", lambda: False)
-    small = load_whisper(small_english_whisper, Settings(device="cpu"))
-    layer = small.model.model.decoder.layers[0]
-    assert not torch.equal(layer.fc1.weight, layer.fc1.weight.half().float())
-    form = fast_whisper.prepare(small.model, small.tokenizer, small.feature_extractor.mel_filters)
-    with torch.inference_mode():
-        x = torch.randn(1, layer.fc1.in_features)
-        computed, expected = form.decoder_layers[0].fc1(x), layer.fc1(x)
-    assert float((computed - expected).norm() / expected.norm()) < 1e-5, "float16 would lose a hundred times as much"
+def test_the_precise_form_shares_what_is_not_int8(whisper: Whisper) -> None:
+    quick, precise = fast(whisper), fast(whisper, precise=True)
+    assert precise is fast(whisper, precise=True)
+    assert (precise.encoder_layers is quick.encoder_layers) != quick.encoder_is_int8
+    assert (precise.int8_decoder is quick.int8_decoder) == (quick.int8_decoder is None)
+    assert precise.decoder_layers is quick.decoder_layers
+    assert "encoder int8" not in decoding.precision(whisper, "fast", precise=True)
 
 
 def test_a_search_over_windows_gives_the_text_of_each(whisper: Whisper, paragraph: np.ndarray) -> None:

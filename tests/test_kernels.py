@@ -47,23 +47,6 @@ def test_weights_that_fit_float16_lose_nothing_by_it(weight, bias, rows, activat
     assert torch.allclose(kernels.float16_linear(weight, bias, activation)(rows[:1, :1]), expected[:1, :1], atol=1e-4)
 
 
-@pytest.mark.parametrize("with_bias", [True, False])
-def test_int8_is_near_and_rows_do_not_depend_on_each_other(weight, bias, rows, with_bias):
-    bias = bias if with_bias else None
-    expected = torch.nn.functional.linear(rows, weight, bias)
-    if not kernels.int8_is_faster():
-        return
-    linear = kernels.int8_linear(weight, bias)
-    together = linear(rows)
-    assert together.shape == expected.shape
-    assert float((together - expected).norm() / expected.norm()) < kernels.LARGEST_ERROR
-    loud = rows.clone()
-    loud[1] *= 1000
-    assert torch.equal(linear(loud)[0], together[0])
-    (alone,) = linear(rows[:1, :1])
-    assert float((alone - expected[0, :1]).norm() / expected[0, :1].norm()) < kernels.LARGEST_ERROR
-
-
 @pytest.mark.parametrize("activation", ["none", "gelu"])
 def test_int8_of_many_rows_is_near_and_rows_do_not_depend_on_each_other(weight, bias, rows, activation):
     if not kernels.int8_rows_are_faster():
@@ -85,12 +68,3 @@ def test_what_is_nearly_nothing_does_not_add_up(bias):
     x[:, :2] = torch.tensor([-0.17, 3.0])
     linear = kernels.int8_rows_linear(weight, bias)
     assert float((linear(x) - torch.nn.functional.linear(x, weight, bias)).abs().max()) < 0.01
-
-
-def test_a_kernel_that_computes_wrongly_is_not_chosen(monkeypatch):
-    def wrong(weight, bias):
-        return lambda x: torch.zeros(*x.shape[:-1], len(weight))
-
-    monkeypatch.setattr(kernels, "_onednn_int8", wrong)
-    monkeypatch.setattr(kernels, "_fbgemm_int8", wrong)
-    assert kernels._fastest_int8_kernel.__wrapped__() is None

@@ -16,7 +16,7 @@ import stst
 from audio import SAMPLING_RATE, NoSpeechError, load_audio
 from checkpoints import Settings, load_whisper
 from errors import CheckpointError, Stopped
-from kernels import int8_is_faster
+from int8_decoder import int8_is_faster
 from stst import Timed, cut_sentences, words_of
 from tests.measures import word_error_rate
 from tests.sounds import BONJOUR, CLIPS, COUNTING, PARAGRAPH, chirp, spoken
@@ -29,14 +29,14 @@ def test_french_and_italian_are_translated_into_english() -> None:
     assert word_error_rate(f"Hello world. {ONE_TO_TEN}", text) <= 0.1
 
 
-def test_translation_computes_with_the_checkpoints_own_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_translation_computes_in_the_precise_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "free_threads", lambda: 1)  # beside another process one run might have one, and another two
     waveform = load_audio(BONJOUR)
     whisper = load_whisper(Settings().translation_checkpoint, Settings())
     how = {"task": "translate", "max_new_tokens": stst.MAX_NEW_TOKENS, "n_beams": stst.N_BEAMS, "padding_seconds": None}
     ours = next(stst.translate_windows(waveform, Settings())).segments[0].avg_logprob
-    exact, fast = (decoding.decode(whisper, waveform, exact=exact, **how).segments[0].avg_logprob for exact in (True, False))
-    assert ours == exact
+    precise, fast = (decoding.decode(whisper, waveform, precise=precise, **how).segments[0].avg_logprob for precise in (True, False))
+    assert ours == precise
     assert (ours != fast) == int8_is_faster()
 
 
@@ -98,7 +98,7 @@ def test_the_first_sentence_is_spoken_before_the_second_window_is_heard(
 @pytest.mark.slow
 def test_the_text_is_the_same_as_of_the_whole_at_once(long_recording: tuple[int, np.ndarray], cascades: list[stst.Cascade]) -> None:
     whisper = load_whisper(Settings().translation_checkpoint, Settings())
-    how = {"max_new_tokens": stst.MAX_NEW_TOKENS, "n_beams": stst.N_BEAMS, "padding_seconds": None, "exact": True}
+    how = {"max_new_tokens": stst.MAX_NEW_TOKENS, "n_beams": stst.N_BEAMS, "padding_seconds": None, "precise": True}
     whole = decoding.decode(whisper, long_recording[1], task="translate", windows_at_once=1, **how)
     assert cascades[-1].text == whole.text == stst.translate(long_recording)
 

@@ -1,0 +1,144 @@
+"""The decoder as an int8 graph says nearly what it says in float32, whatever else it is asked beside."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import int8_decoder
+from audio import SAMPLING_RATE, load_audio
+from checkpoints import Settings, Whisper, load_whisper
+from fast_whisper import BLOCK, PRECISE_BLOCK, Decoder, FastWhisper, encode, prepare
+from int8_decoder import Graph, Int8Decoder, int8_is_faster
+from tests.sounds import CLIPS, COUNTING
+
+SAID = "Uno, due, tre, quattro, cinque, sei, sette, otto, nove, dieci."
+
+
+@pytest.fixture(scope="module")
+def whisper() -> Whisper:
+    return load_whisper("openai/whisper-base", Settings(device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def float32(whisper: Whisper) -> FastWhisper:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fast_whisper.int8_is_faster", lambda: False)
+        return prepare(whisper.model, whisper.tokenizer, whisper.feature_extractor.mel_filters)
+
+
+@pytest.fixture(scope="module", params=[BLOCK, PRECISE_BLOCK])
+def int8(whisper: Whisper, float32: FastWhisper, request: pytest.FixtureRequest) -> FastWhisper:
+    """Whether it is faster here or not."""
+    return replace(float32, int8_decoder=Int8Decoder(whisper.model.model.decoder, whisper.model.proj_out.weight, request.param))
+
+
+@pytest.fixture(scope="module")
+def waveforms() -> list[np.ndarray]:
+    return [load_audio(path)[: 5 * SAMPLING_RATE] for path in (COUNTING, CLIPS / "pt" / "pangrama.wav")]
+
+
+@pytest.fixture(scope="module")
+def tokens(whisper: Whisper) -> torch.Tensor:
+    whisper.tokenizer.set_prefix_tokens("it", "transcribe", predict_timestamps=False)
+    return torch.tensor([whisper.tokenizer.encode(SAID)])
+
+
+def difference(logits: torch.Tensor, exact: torch.Tensor) -> float:
+    """Kullback-Leibler, of the likelihoods of the next token; the mean over all places."""
+    exact, logits = exact.log_softmax(-1), logits.log_softmax(-1)
+    return float((exact.exp() * (exact - logits)).sum(-1).mean())
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@torch.inference_mode()
+def test_a_prompt_and_steps_after_it_are_nearly_float32s(
+    int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor, n_threads: int
+) -> None:
+    int8_decoder.set_num_threads(n_threads)
+    heard = encode(float32, waveforms[:1], 1.0)
+    decoder, exact = (Decoder.new(form, heard, tokens.shape[1]) for form in (int8, float32))
+    prompt, places = tokens[:, :6], [0, 3, 5]
+    assert difference(decoder(prompt, places), exact(prompt, places)) < 0.01
+    for token in tokens[:, 6:].split(1, dim=1):
+        assert difference(decoder(token), exact(token)) < 0.05
+    assert decoder.n_tokens == exact.n_tokens == tokens.shape[1]
+    for ours, theirs in ((decoder.keys[-1], exact.keys[-1]), (decoder.values[-1], exact.values[-1]), (decoder.queries, exact.queries)):
+        assert int8_decoder.relative_error(ours, theirs) < 0.1
+
+
+@torch.inference_mode()
+def test_hypotheses_and_windows_do_not_depend_on_each_other(
+    int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor
+) -> None:
+    heard, louder = (encode(float32, [waveforms[0], beside], 1.0) for beside in (waveforms[1], 5 * waveforms[1][::-1]))
+    prompt, following = tokens[:, :5], tokens[:, 5:8]
+    # 1. Two windows, each as by itself, and the same whatever is beside it.
+    together, other = (Decoder.new(int8, each, 20)(prompt.expand(2, -1), [4]) for each in (heard, louder))
+    assert torch.equal(together[0], other[0])
+    for index in range(2):
+        alone = Decoder.new(int8, heard.window(index), 20)(prompt, [4])
+        assert difference(together[index], alone[0]) < 0.01
+    # 2. Three hypotheses about one window, each as by itself.
+    search = Decoder.new(int8, heard.window(0), 20)
+    search(prompt)
+    search.branch([0, 0, 0])
+    branched = search(following.T)
+    for row, token in enumerate(following[0]):
+        alone = Decoder.new(int8, heard.window(0), 20)
+        alone(prompt)
+        assert difference(branched[row], alone(token.view(1, 1))[0]) < 0.01
+        assert all(int8_decoder.relative_error(*queries) < 0.1 for queries in zip(search.asked(row), alone.asked(0), strict=True))
+
+
+@torch.inference_mode()
+def test_a_decoder_that_is_set_back_goes_on_after_fewer_tokens(
+    int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor
+) -> None:
+    decoder = Decoder.new(int8, encode(float32, waveforms[:1], 1.0), tokens.shape[1])
+    decoder(tokens[:, :6])
+    first = decoder(tokens[:, 6:7])
+    for token in (123, 456):
+        decoder(torch.tensor([[token]]))
+    decoder.n_tokens = 6
+    assert torch.equal(decoder(tokens[:, 6:7]), first)
+
+
+def test_two_visitors_may_run_it_at_once(
+    int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor
+) -> None:
+    with torch.inference_mode():
+        heard = encode(float32, waveforms, 1.0)
+
+    @torch.inference_mode()
+    def decoded(index: int) -> torch.Tensor:
+        int8_decoder.set_num_threads(1)
+        decoder = Decoder.new(int8, heard.window(index), tokens.shape[1])
+        return torch.cat([decoder(token) for token in tokens.split(1, dim=1)])
+
+    alone = [decoded(index) for index in range(2)]
+    with ThreadPoolExecutor(2) as visitors:
+        for _ in range(3):
+            assert all(torch.equal(*pair) for pair in zip(visitors.map(decoded, range(2)), alone, strict=True))
+
+
+def test_a_small_checkpoint_fits_it(small_english_whisper: str) -> None:
+    """Of layers narrower than a block."""
+    small = load_whisper(small_english_whisper, Settings(device="cpu"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fast_whisper.int8_is_faster", lambda: False)
+        float32 = prepare(small.model, small.tokenizer, small.feature_extractor.mel_filters)
+    int8 = replace(float32, int8_decoder=Int8Decoder(small.model.model.decoder, small.model.proj_out.weight, BLOCK))
+    with torch.inference_mode():
+        heard, tokens = encode(float32, [np.ones(SAMPLING_RATE, np.float32)], 1.0), torch.tensor([[1, 2, 3]])
+        ours, theirs = (Decoder.new(form, heard, 3)(tokens, [0, 1, 2]) for form in (int8, float32))
+    assert int8_decoder.relative_error(ours, theirs) < 0.05
+
+
+def test_a_kernel_that_computes_wrongly_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Graph, "__call__", lambda self, inputs, outputs: outputs["y"].zero_())
+    assert not int8_is_faster.__wrapped__()
