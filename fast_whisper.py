@@ -484,6 +484,7 @@ class Decoder:
     values: list[Tensor]
     queries: Tensor  # (n_windows, n_layers, n_positions, d): what each token asked the encoder's keys: where in the audio it is
     n_tokens: int = 0  # may be set back, to go on after fewer
+    _step: Callable[[Tensor, int, Sequence[int]], tuple[Tensor, Tensor]] | None = None  # of an `int8_decoder`, with these caches
 
     @classmethod
     def new(cls, fast_whisper: FastWhisper, heard: Heard, n_positions: int) -> Decoder:
@@ -502,6 +503,8 @@ class Decoder:
             cache[:, :, : self.n_tokens] = kept
             return cache
 
+        if len(parents) != len(self.queries):
+            self._step = None  # the caches will lie elsewhere
         if list(parents) != list(range(len(self.queries))):
             self.keys, self.values = [branched(keys) for keys in self.keys], [branched(values) for values in self.values]
             self.queries = branched(self.queries)
@@ -524,7 +527,8 @@ class Decoder:
         end = self.n_tokens = start + n
         x = whisper.token_embeddings[tokens].to(whisper.decoder_dtype) + whisper.decoder_positions[start:end]
         if whisper.int8_decoder:
-            logits, asked = whisper.int8_decoder(x, start, places, self.keys, self.values, self.heard.keys, self.heard.values)
+            self._step = self._step or whisper.int8_decoder(self.keys, self.values, self.heard.keys, self.heard.values)
+            logits, asked = self._step(x, start, places)
             self.queries[:, :, start:end] = asked.transpose(1, 2)
             return logits
         mask = None

@@ -10,8 +10,10 @@ each row. Source of the operators: microsoft/onnxruntime docs/ContribOperators.m
 from __future__ import annotations
 
 import functools
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 INT8 = 4  # MatMulNBits' accuracy_level: products of int8 with int8
 OPSET, IR_VERSION = 18, 10  # of ONNX
+QUANTISED_ROWS = 2048  # of a weight at once: all of a vocabulary would take hundreds of megabytes
 ELEMENTS = {torch.float32: np.float32, torch.int32: np.int32, torch.int64: np.int64}
 
 
@@ -54,28 +57,47 @@ class Graph:
         self._sessions: dict[int, InferenceSession] = {}
         self._making = threading.Lock()
 
-    def _session(self, n_threads: int) -> InferenceSession:
+    def session(self, n_threads: int) -> InferenceSession:
         with self._making:
             if n_threads not in self._sessions:
+                import onnx
                 import onnxruntime
 
                 options = onnxruntime.SessionOptions()
                 options.intra_op_num_threads = n_threads
                 # Its threads wait for work by spinning. Between two steps they would take a core from the encoder, or from another visitor.
                 options.add_session_config_entry("session.force_spinning_stop", "1")
-                self._sessions[n_threads] = onnxruntime.InferenceSession(
-                    self._build().SerializeToString(), options, providers=["CPUExecutionProvider"]
-                )
+                # From files: of bytes a session would keep a copy, and weights beside the graph are read where they lie.
+                with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                    path = Path(folder) / "decoder.onnx"
+                    onnx.save(self._build(), path, save_as_external_data=True)
+                    self._sessions[n_threads] = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             return self._sessions[n_threads]
 
+
+class Bound:
+    """A graph, and where it finds and leaves what stays in its place from run to run. All tensors are contiguous."""
+
+    def __init__(self, graph: Graph, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+        """Outputs may be the memory of inputs."""
+        self._graph, self._inputs, self._outputs = graph, inputs, outputs
+        self._bindings: dict[int, Any] = {}
+
     def __call__(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
-        """Computes into `outputs`, any of which may be the memory of an input. All are contiguous."""
-        session = self._session(_local.n_threads)
-        binding = session.io_binding()
-        for bind, tensors in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
-            for name, tensor in tensors.items():
-                bind(name, "cpu", 0, ELEMENTS[tensor.dtype], tuple(tensor.shape), tensor.data_ptr())
+        """Runs it with the others in these places."""
+        session = self._graph.session(_local.n_threads)
+        binding = self._bindings.get(_local.n_threads)
+        if binding is None:
+            binding = self._bindings[_local.n_threads] = session.io_binding()
+            _bind(binding, self._inputs, self._outputs)
+        _bind(binding, inputs, outputs)
         session.run_with_iobinding(binding)
+
+
+def _bind(binding: Any, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+    for bind, tensors in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
+        for name, tensor in tensors.items():
+            bind(name, "cpu", 0, ELEMENTS[tensor.dtype], tuple(tensor.shape), tensor.data_ptr())
 
 
 class _Builder:
@@ -108,17 +130,14 @@ class _Builder:
         return outputs[0]
 
     def linear(self, x: str, weight: Tensor, bias: Tensor | None, outputs: Sequence[str] = ()) -> str:
-        n_out, n_in = weight.shape
-        blocks = F.pad(weight.detach().float(), (0, -n_in % self._block)).view(n_out, -1, self._block)
-        scales = blocks.abs().amax(-1).clamp_min(1e-8) / 127
-        levels = (blocks / scales[..., None]).round().add(128).to(torch.uint8)
-        constants = [
-            self.constant(levels),
-            self.constant(scales.flatten()),
-            "",
-            "",
-            *([] if bias is None else [self.constant(bias.float())]),
-        ]
+        (n_out, n_in), levels, scales = weight.shape, [], []
+        for rows in weight.detach().split(QUANTISED_ROWS):
+            blocks = F.pad(rows.float(), (0, -n_in % self._block)).view(len(rows), -1, self._block)
+            scales.append(blocks.abs().amax(-1, keepdim=True).clamp_min_(1e-8).div_(127))
+            levels.append((blocks / scales[-1]).round_().add_(128).to(torch.uint8))
+        constants = [self.constant(torch.cat(each)) for each in (levels, [scale.flatten() for scale in scales])]
+        if bias is not None:
+            constants += ["", "", self.constant(bias.float())]
         return self.add("MatMulNBits", [x, *constants], outputs, K=n_in, N=n_out, bits=8, block_size=self._block, accuracy_level=INT8)
 
     def build(self, inputs: Mapping[str, type], outputs: Sequence[str]) -> ModelProto:
@@ -144,7 +163,7 @@ def int8_is_faster() -> bool:
             builder.linear("x", weight, None, ["y"])
             return builder.build({"x": np.float32}, ["y"])
 
-        graph, float32 = Graph(build), float_linear(weight, None, torch.float32)
+        graph, float32 = Bound(Graph(build), {}, {}), float_linear(weight, None, torch.float32)
         set_num_threads(torch.get_num_threads())
 
         def int8(x: Tensor) -> Tensor:
@@ -174,40 +193,42 @@ class Int8Decoder:
     """The decoder of one checkpoint and its vocabulary, with a scale for every `block` weights: a power of 2, at least 16."""
 
     def __init__(self, decoder: WhisperDecoder, vocabulary: Tensor, block: int) -> None:
-        self._n_layers, self._n_tokens = len(decoder.layers), len(vocabulary)
+        self._n_tokens = len(vocabulary)
         self._graph = Graph(functools.partial(_decoder, decoder, vocabulary, block))
 
     def __call__(
-        self,
-        x: Tensor,
-        n_before: int,
-        places: Sequence[int],
-        keys: Sequence[Tensor],
-        values: Sequence[Tensor],
-        heard_keys: Sequence[Tensor],
-        heard_values: Sequence[Tensor],
-    ) -> tuple[Tensor, Tensor]:
-        """Logits and queries after more tokens, whose keys and values are written behind those of the tokens before.
+        self, keys: Sequence[Tensor], values: Sequence[Tensor], heard_keys: Sequence[Tensor], heard_values: Sequence[Tensor]
+    ) -> Callable[[Tensor, int, Sequence[int]], tuple[Tensor, Tensor]]:
+        """One decode: a function that goes on with more tokens, and writes their keys and values behind those of the tokens before.
 
         Args:
-            x: float32, (n_rows, n, d), the embeddings of n tokens; several rows have one token each, or none before.
-            n_before: tokens before them.
-            places: those of the n after which the logits are wanted.
-            keys, values: of the tokens, per layer (n_rows, n_heads, n_positions, head), filled up to `n_before`.
+            keys, values: of the tokens, float32, per layer (n_rows, n_heads, n_positions, head).
             heard_keys, heard_values: of the audio, per layer (n_windows, n_heads, n_heard, head), for as many rows each.
-
-        Returns:
-            logits, float32 (n_rows, len(places), n_vocabulary), and what all n asked of the audio, (n_rows, n, n_layers, d).
         """
-        n_rows, n, d = x.shape
         named = {"keys": keys, "values": values, "heard_keys": heard_keys, "heard_values": heard_values}
         inputs = {f"{name}{index}": tensor for name, tensors in named.items() for index, tensor in enumerate(tensors)}
-        inputs |= {"x": x, "places": torch.tensor(places), "total": torch.tensor(n_before + n, dtype=torch.int32)}
-        inputs["last"] = torch.full((n_rows,), n_before + n - 1, dtype=torch.int32)
-        logits, asked = torch.empty(n_rows, len(places), self._n_tokens), torch.empty(n_rows, n, self._n_layers, d)
         written = {f"{name}{index}_after": tensor for name in ("keys", "values") for index, tensor in enumerate(named[name])}
-        self._graph(inputs, {"logits": logits, "asked": asked.flatten(2), **written})
-        return logits, asked
+        graph, n_layers, n_rows = Bound(self._graph, inputs, written), len(keys), len(keys[0])
+
+        def step(x: Tensor, n_before: int, places: Sequence[int]) -> tuple[Tensor, Tensor]:
+            """Logits and queries.
+
+            Args:
+                x: float32, (n_rows, n, d), the embeddings of n tokens; several rows have one token each, or none before.
+                n_before: tokens before them.
+                places: those of the n after which the logits are wanted.
+
+            Returns:
+                logits, float32 (n_rows, len(places), n_vocabulary), and what all n asked of the audio, (n_rows, n, n_layers, d).
+            """
+            n, d = x.shape[1:]
+            last, total = torch.full((n_rows,), n_before + n - 1, dtype=torch.int32), torch.tensor(n_before + n, dtype=torch.int32)
+            logits, asked = torch.empty(n_rows, len(places), self._n_tokens), torch.empty(n_rows, n, n_layers, d)
+            given = {"x": x, "last": last, "total": total, "places": torch.tensor(places)}
+            graph(given, {"logits": logits, "asked": asked.flatten(2)})
+            return logits, asked
+
+        return step
 
 
 def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int) -> ModelProto:

@@ -13,7 +13,7 @@ import int8_decoder
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
 from fast_whisper import BLOCK, PRECISE_BLOCK, Decoder, FastWhisper, encode, prepare
-from int8_decoder import Graph, Int8Decoder, int8_is_faster
+from int8_decoder import Bound, Int8Decoder, int8_is_faster
 from tests.sounds import CLIPS, COUNTING
 
 SAID = "Uno, due, tre, quattro, cinque, sei, sette, otto, nove, dieci."
@@ -140,5 +140,5 @@ def test_a_small_checkpoint_fits_it(small_english_whisper: str) -> None:
 
 
 def test_a_kernel_that_computes_wrongly_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Graph, "__call__", lambda self, inputs, outputs: outputs["y"].zero_())
+    monkeypatch.setattr(Bound, "__call__", lambda self, inputs, outputs: outputs["y"].zero_())
     assert not int8_is_faster.__wrapped__()
