@@ -1,10 +1,10 @@
-"""A Whisper decoder with int8 weights, as graphs that ONNX Runtime computes: all of its layers, and single products.
+"""A Whisper decoder and its vocabulary with int8 weights, as one graph that ONNX Runtime computes.
 
-Knows: ONNX's operators, and how weights become theirs. Does not know: tokens, windows, caches beyond their shapes.
+Knows: ONNX's operators, and how weights become theirs. Does not know: tokens, windows, who decodes.
 
-In torch a step of the decoder is six hundred small operators, which take most of its time. As a graph it is a hundred, and takes less than
-half of that. Blocks of weights have a scale each, and so have the values that they are multiplied with: nearer to float32 than one for
-each row. Source of the operators: microsoft/onnxruntime docs/ContribOperators.md.
+In torch a step of the decoder is six hundred small operators, which take most of its time. As a graph it is a hundred, and takes less
+than half of that. Each block of a row of weights has a scale, and so has each block of the values that it is multiplied with, which is
+nearer to float32 than one for the row. Source of the operators: microsoft/onnxruntime docs/ContribOperators.md.
 """
 
 from __future__ import annotations
