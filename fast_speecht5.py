@@ -4,8 +4,8 @@ Knows SpeechT5ForTextToSpeech, SpeechT5HifiGan and their arithmetic. Knows nothi
 
 Where the time goes, and what is done about it, in order of size:
 
-1. One decoder step reads 50 million weights for two frames of 16 ms. They are packed once, in float16 or bfloat16 where that is
-   faster: half the memory traffic, and none of the slow gemv.
+1. One decoder step reads 50 million weights for two frames of 16 ms. It is one graph, whose weights are in int8 where that is faster:
+   a quarter of the memory traffic. What touches a mel directly stays in float32.
 2. transformers runs the prenet over all past frames at every step and copies its key-value caches to grow them. Here one frame goes
    through, into caches allocated once.
 3. The vocoder is about a third of what is left. Its narrow convolutions are several times faster channels-last. It stays float32.
@@ -16,6 +16,7 @@ Source of the arithmetic: transformers `modeling_speecht5.py`, `_generate_speech
 from __future__ import annotations
 
 import copy
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -28,22 +29,16 @@ import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor, nn
 from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan
 
-from kernels import Linear, fastest_dtype, float16_is_faster, float16_linear, float_linear
+from fast_whisper import STEP_THREADS, free_threads
+from int8_graph import Bound, Builder, Graph, int8_is_faster, set_num_threads
+from kernels import Linear, fastest_dtype, float_linear
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from checkpoints import SpeechT5
 
-
-@dataclass(frozen=True, eq=False)
-class _DecoderLayer:
-    self_qkv: Linear
-    self_out: Linear
-    cross_q: Linear
-    cross_kv: Linear
-    cross_out: Linear
-    widen: Linear  # with its GELU
-    narrow: Linear
-    norms: tuple[nn.LayerNorm, nn.LayerNorm, nn.LayerNorm]  # after self-attention, cross-attention, feed-forward
+BLOCK = 32  # weights to a scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,54 +46,74 @@ class PreparedSpeechT5:
     """SpeechT5 with the weights of its frame loop packed. `model` is as it came and stays usable."""
 
     model: SpeechT5ForTextToSpeech
-    prenet: tuple[Linear, ...]  # mel -> hidden, one per layer; float32, like everything that touches a mel directly
-    prenet_final: Linear
-    prenet_voice: Linear  # joins the voice in
     encoder: Any
-    layers: tuple[_DecoderLayer, ...]
-    mel_and_stop: Linear
+    cross_kv: tuple[Linear, ...]  # per layer, the text's keys and values, which every step looks at
+    step: Graph  # a mel frame -> two more, and whether it is over
     fast_vocoder: SpeechT5HifiGan
 
 
 @torch.inference_mode()
-def prepare(model: SpeechT5ForTextToSpeech, vocoder: SpeechT5HifiGan, dtype: torch.dtype | None = None) -> PreparedSpeechT5:
+def prepare(model: SpeechT5ForTextToSpeech, vocoder: SpeechT5HifiGan, exact: bool = False) -> PreparedSpeechT5:
     """Pack the weights, once after loading.
 
-    `dtype` is that of the encoder's and the decoder's weights: None takes the fastest of each, torch.float32 repeats transformers.
+    Args:
+        exact: in float32 throughout, as transformers computes; else as is fastest.
 
-    Raises ValueError if a model is not in float32.
+    Raises:
+        ValueError: a model is not in float32.
     """
     for name, module in (("SpeechT5", model), ("The vocoder", vocoder)):
         if module.dtype != torch.float32:
             raise ValueError(f"{name} holds {module.dtype}. Load it with dtype=torch.float32.")
         module.eval()
-    # For the text's many rows, and for a step's few.
-    of_text, of_step = dtype or fastest_dtype(), dtype or (torch.float16 if float16_is_faster() else fastest_dtype())
-
-    def decoder_layer(layer: Any) -> _DecoderLayer:
-        own, cross, feed_forward = layer.self_attn, layer.encoder_attn, layer.feed_forward
-        return _DecoderLayer(
-            self_qkv=_packed(_joined(own.q_proj, own.k_proj, own.v_proj), of_step),
-            self_out=_packed(own.out_proj, of_step),
-            cross_q=_packed(cross.q_proj, of_step),
-            cross_kv=_packed(_joined(cross.k_proj, cross.v_proj), of_text),
-            cross_out=_packed(cross.out_proj, of_step),
-            widen=_packed(feed_forward.intermediate_dense, of_step, "gelu"),
-            narrow=_packed(feed_forward.output_dense, of_step),
-            norms=(layer.self_attn_layer_norm, layer.encoder_attn_layer_norm, layer.final_layer_norm),
-        )
-
-    decoder, postnet = model.speecht5.decoder, model.speech_decoder_postnet
+    dtype = torch.float32 if exact else fastest_dtype()
+    block = None if exact or not int8_is_faster() else BLOCK
+    attentions = [layer.encoder_attn for layer in model.speecht5.decoder.wrapped_decoder.layers]
     return PreparedSpeechT5(
         model=model,
-        prenet=tuple(_packed(each, torch.float32, "relu") for each in decoder.prenet.layers),
-        prenet_final=_packed(decoder.prenet.final_layer, torch.float32),
-        prenet_voice=_packed(decoder.prenet.speaker_embeds_layer, torch.float32, "relu"),
-        encoder=_swapped(model.speecht5.encoder, nn.Linear, lambda linear: _PackedLinear(linear, of_text)),
-        layers=tuple(decoder_layer(each) for each in decoder.wrapped_decoder.layers),
-        mel_and_stop=_packed(_joined(postnet.feat_out, postnet.prob_out), torch.float32),
+        encoder=_swapped(model.speecht5.encoder, nn.Linear, lambda linear: _PackedLinear(linear, dtype)),
+        cross_kv=tuple(_packed(*_joined(attention.k_proj, attention.v_proj), dtype) for attention in attentions),
+        step=Graph(functools.partial(_step, model, block)),
         fast_vocoder=_swapped(vocoder, (nn.Conv1d, nn.ConvTranspose1d), _ChannelsLastConv),
     )
+
+
+def _step(model: SpeechT5ForTextToSpeech, block: int | None) -> ModelProto:
+    """Of one frame, after transformers' `SpeechT5SpeechDecoderPrenet`, `SpeechT5DecoderLayer` and `SpeechT5SpeechDecoderPostnet`."""
+    decoder, postnet, builder = model.speecht5.decoder, model.speech_decoder_postnet, Builder(block)
+    n_heads, caches, written = model.config.decoder_attention_heads, [], []
+    # 1. Prenet.
+    x = "mel"
+    for index, linear in enumerate(decoder.prenet.layers):
+        x = builder.add("Mul", [builder.add("Relu", [builder.float_linear(x, linear.weight, linear.bias)]), f"dropout{index}"])
+    final, with_voice = decoder.prenet.final_layer, decoder.prenet.speaker_embeds_layer
+    x = builder.add("Add", [builder.float_linear(x, final.weight, final.bias), "position"])
+    x = builder.add("Relu", [builder.float_linear(builder.add("Concat", [x, "voice"], axis=-1), with_voice.weight, with_voice.bias)])
+    # 2. Layers.
+    for index, layer in enumerate(decoder.wrapped_decoder.layers):
+        own, cross, feed_forward = layer.self_attn, layer.encoder_attn, layer.feed_forward
+        named = [f"{name}{index}" for name in ("keys", "values", "text_keys", "text_values")]
+        caches += named
+        written += [f"{name}_after" for name in named[:2]]
+        attention = builder.add(
+            "GroupQueryAttention",
+            [builder.linear(x, *_joined(own.q_proj, own.k_proj, own.v_proj)), "", "", *named[:2], "last", "total"],
+            [f"attention{index}", *written[-2:]],
+            num_heads=n_heads,
+            kv_num_heads=n_heads,
+        )
+        x = builder.normed_sum(x, builder.linear(attention, own.out_proj.weight, own.out_proj.bias), layer.self_attn_layer_norm)
+        q = builder.linear(x, cross.q_proj.weight, cross.q_proj.bias)
+        attention = builder.add("MultiHeadAttention", [q, *named[2:], "", "is_text"], num_heads=n_heads)
+        x = builder.normed_sum(x, builder.linear(attention, cross.out_proj.weight, cross.out_proj.bias), layer.encoder_attn_layer_norm)
+        hidden = builder.add("Gelu", [builder.linear(x, feed_forward.intermediate_dense.weight, feed_forward.intermediate_dense.bias)])
+        narrow = feed_forward.output_dense
+        x = builder.normed_sum(x, builder.linear(hidden, narrow.weight, narrow.bias), layer.final_layer_norm)
+    # 3. Two mel frames, and whether it is over.
+    builder.float_linear(x, *_joined(postnet.feat_out, postnet.prob_out), ["mel_and_stop"])
+    floats = ["mel", "position", "voice", *(f"dropout{index}" for index in range(len(decoder.prenet.layers))), *caches]
+    inputs = dict.fromkeys(floats, np.float32) | dict.fromkeys(("last", "total", "is_text"), np.int32)
+    return builder.build(inputs, ["mel_and_stop", *written])
 
 
 _prepared: weakref.WeakKeyDictionary[SpeechT5, PreparedSpeechT5] = weakref.WeakKeyDictionary()
@@ -169,75 +184,59 @@ def _decode(
     input_ids = nn.utils.rnn.pad_sequence([s.view(-1) for s in sentences], True, config.pad_token_id)
     is_text = torch.arange(input_ids.size(1)) < torch.tensor(lengths)[:, None]
     encoded = prepared.encoder(input_ids, attention_mask=is_text.int()).last_hidden_state
-    cross_mask = None if is_text.all() else is_text[:, None, None]
 
     def heads(projected: Tensor) -> Tensor:
-        return projected.view(n_sentences, -1, n_heads, config.hidden_size // n_heads).transpose(1, 2)
-
-    cross = [[heads(each).contiguous() for each in layer.cross_kv(encoded).chunk(2, dim=-1)] for layer in prepared.layers]
+        return projected.view(n_sentences, -1, n_heads, config.hidden_size // n_heads).transpose(1, 2).contiguous()
 
     # 2. Memory only becomes real where it is written, so room for the longest speech costs nothing.
-    room = (len(prepared.layers), 2, n_sentences, n_heads, n_steps, config.hidden_size // n_heads)
-    cache = torch.empty(room)
-    voice = F.normalize(x_vector).expand(n_sentences, -1)
-    positions = prenet.encode_positions.alpha * prenet.encode_positions.pe[0, :n_steps]
+    cache = torch.empty(len(prepared.cross_kv), 2, n_sentences, n_heads, n_steps, config.hidden_size // n_heads)
+    voice = F.normalize(x_vector).expand(n_sentences, -1)[:, None].contiguous()
+    inputs, written = {"voice": voice, "is_text": is_text.int()}, dict[str, Tensor]()
+    for index, cross_kv in enumerate(prepared.cross_kv):
+        for name, own, text in zip(("keys", "values"), cache[index], cross_kv(encoded).chunk(2, -1), strict=True):
+            inputs |= {f"{name}{index}": own, f"text_{name}{index}": heads(text)}
+            written[f"{name}{index}_after"] = own
+    graph = Bound(prepared.step, inputs, written)
+    set_num_threads(min(STEP_THREADS, free_threads()))
+    positions = (prenet.encode_positions.alpha * prenet.encode_positions.pe[0, :n_steps]).contiguous()
     dropout = config.speech_decoder_prenet_dropout
 
-    mel = torch.zeros(n_sentences, n_bins)
+    mel = torch.zeros(n_sentences, 1, n_bins)
+    mel_and_stop = torch.empty(n_sentences, 1, (n_bins + 1) * config.reduction_factor)
     running = list(range(n_sentences))
     for step in range(n_steps):
-        # 3. Prenet. Its dropout stays on in inference, by design, and is one mask for all sentences. transformers
-        #    draws one for every past frame too, and uses the last.
-        hidden = mel
-        for linear in prepared.prenet:
-            hidden = linear(hidden)
-            hidden = hidden * torch.empty(hidden.size(-1)).bernoulli_(dropout) / (1 - dropout)
-        hidden = prepared.prenet_final(hidden) + positions[step]
-        hidden = prepared.prenet_voice(torch.cat([hidden, voice], dim=-1))
-
-        # 4. Decoder layers, one frame wide. Only the weights may be 16 bits: attention to one query in bfloat16 is
-        #    seven times slower than in float32, and it is the sums that would lose by it.
-        for layer, (keys, values), (cross_keys, cross_values) in zip(prepared.layers, cache, cross, strict=True):
-            query, key, value = layer.self_qkv(hidden).view(n_sentences, 3, n_heads, -1).unbind(1)
-            keys[:, :, step], values[:, :, step] = key, value
-            seen = F.scaled_dot_product_attention(query[:, :, None], keys[:, :, : step + 1], values[:, :, : step + 1])
-            hidden = layer.norms[0](hidden + layer.self_out(seen.view(n_sentences, -1)))
-            query = heads(layer.cross_q(hidden))
-            seen = F.scaled_dot_product_attention(query, cross_keys, cross_values, attn_mask=cross_mask)
-            hidden = layer.norms[1](hidden + layer.cross_out(seen.view(n_sentences, -1)))
-            hidden = layer.norms[2](hidden + layer.narrow(layer.widen(hidden)))
-
-        # 5. Two mel frames, and whether each sentence is over.
-        spectra, stop = prepared.mel_and_stop(hidden).split([n_bins * config.reduction_factor, config.reduction_factor], -1)
-        spectra = spectra.view(n_sentences, config.reduction_factor, n_bins)
+        # 3. The prenet's dropout stays on in inference, by design, and is one mask for all sentences. transformers draws one
+        #    for every past frame too, and uses the last.
+        masks = [torch.empty(linear.out_features).bernoulli_(dropout) / (1 - dropout) for linear in prenet.layers]
+        given = {"mel": mel, "position": positions[step], **{f"dropout{index}": mask for index, mask in enumerate(masks)}}
+        given |= {"last": torch.full((n_sentences,), step, dtype=torch.int32), "total": torch.tensor(step + 1, dtype=torch.int32)}
+        graph(given, {"mel_and_stop": mel_and_stop})
+        # 4. Two mel frames, and whether each sentence is over.
+        spectra, stop = mel_and_stop[:, 0].split([n_bins * config.reduction_factor, config.reduction_factor], -1)
+        spectra = spectra.reshape(n_sentences, config.reduction_factor, n_bins)
         says_stop = (stop.sigmoid().sum(-1) >= threshold).tolist()
-        yield spectra, running
+        yield spectra.clone(), running
         running = [index for index in running if step + 1 < longest[index] and not (says_stop[index] and step + 1 >= shortest[index])]
         if not running:
             return
-        mel = spectra[:, -1]
+        mel = spectra[:, -1:].contiguous()
 
 
-def _joined(*linears: nn.Linear) -> nn.Linear:
-    """Several projections of the same input as one."""
-    joined = nn.Linear(linears[0].in_features, sum(each.out_features for each in linears))
-    joined.weight = nn.Parameter(torch.cat([each.weight for each in linears]), requires_grad=False)
-    joined.bias = nn.Parameter(torch.cat([each.bias for each in linears]), requires_grad=False)
-    return joined
+def _joined(*linears: nn.Linear) -> tuple[Tensor, Tensor]:
+    """The weight and the bias of several projections of the same input as one."""
+    return torch.cat([each.weight for each in linears]), torch.cat([each.bias for each in linears])
 
 
-def _packed(linear: nn.Linear, dtype: torch.dtype, activation: str = "none") -> Linear:
+def _packed(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Linear:
     """float32 in and out, whatever the weight is in."""
-    if dtype == torch.float16:
-        return float16_linear(linear.weight, linear.bias, activation)
-    packed = float_linear(linear.weight, linear.bias, dtype, activation)
+    packed = float_linear(weight, bias, dtype)
     return packed if dtype == torch.float32 else lambda rows: packed(rows.to(dtype)).float()
 
 
 class _PackedLinear(nn.Module):
     def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()
-        self.apply_to = _packed(linear, dtype)
+        self.apply_to = _packed(linear.weight, linear.bias, dtype)
 
     def forward(self, rows: Tensor) -> Tensor:
         return self.apply_to(rows)

@@ -5,7 +5,7 @@ Does not know: windows, temperatures, timestamps, text; that is in decoding.py.
 
 - Where this machine is faster that way, the encoder computes in bfloat16, and most of its weights and all of the decoder's are int8.
   What that costs, a translation shows: its encoder has the checkpoint's own weights, and its decoder more scales.
-- A decoder step is one graph where it is int8 (int8_decoder.py), else small operators on preallocated tensors: no cache classes, no hooks.
+- A decoder step is one graph where it is int8 (int8_graph.py), else small operators on preallocated tensors: no cache classes, no hooks.
 
 Source of the architecture: openai/whisper `audio.py` and `model.py`; of the weights: `WhisperForConditionalGeneration`.
 """
@@ -26,9 +26,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
-import int8_decoder
+import int8_graph
 from audio import SAMPLING_RATE
-from int8_decoder import Int8Decoder, fused_qkv, int8_is_faster, scaled_q
+from int8_decoder import Int8Decoder, fused_qkv, scaled_q
+from int8_graph import int8_is_faster
 from kernels import Linear, fastest_dtype, float_linear, int8_rows_are_faster, int8_rows_linear
 
 if TYPE_CHECKING:
@@ -332,7 +333,7 @@ def set_step_threads(fast_whisper: FastWhisper, n_threads: int) -> None:
     n_threads = min(n_threads, STEP_THREADS)
     n_torch, n_onnx = (1, n_threads) if fast_whisper.int8_decoder else (n_threads, 1)
     torch.set_num_threads(n_torch)
-    int8_decoder.set_num_threads(n_onnx)
+    int8_graph.set_num_threads(n_onnx)
 
 
 _n_decoding = 0  # decodes in this process at this moment

@@ -20,7 +20,7 @@ from torch import Tensor
 Linear = Callable[[Tensor], Tensor]
 
 # All on what a product has just written.
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "relu": F.relu_, "gelu": torch.ops.aten.gelu_}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "gelu": torch.ops.aten.gelu_}
 LARGEST_ERROR = 0.05  # relative, of one product: four times what int8 costs, far below what a wrong kernel gives
 
 
@@ -45,29 +45,6 @@ def float_linear(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, activa
         return lambda x: linear_pointwise(x, weight, bias, activation, [], "none")
     activate = ACTIVATIONS[activation]
     return lambda x: activate(F.linear(x, weight, bias))
-
-
-@functools.cache
-def float16_is_faster() -> bool:
-    """Whether `float16_linear` is there on this machine, and faster than float32 for a row whose weight is larger than a cache."""
-    with torch.inference_mode():
-        weight, bias, x = torch.randn(16384, 512), torch.randn(16384), torch.randn(1, 512)
-        float32 = float_linear(weight, bias, torch.float32)
-        try:
-            linear = float16_linear(weight, bias)
-            return relative_error(linear(x), float32(x)) < LARGEST_ERROR and seconds(lambda: linear(x)) < seconds(lambda: float32(x))
-        except (AttributeError, RuntimeError):  # this processor, or a future torch, does without it
-            return False
-
-
-def float16_linear(weight: Tensor, bias: Tensor | None, activation: str = "none") -> Linear:
-    """float32 in and out, sums in float32, W in float16: what a checkpoint was saved in, read in half of float32's time.
-
-    For a few rows. Only where `float16_is_faster`.
-    """
-    packed = torch.ops.quantized.linear_prepack_fp16(weight.float(), torch.zeros(len(weight)) if bias is None else bias.float())
-    linear_dynamic, activate = torch.ops.quantized.linear_dynamic_fp16, ACTIVATIONS[activation]
-    return lambda x: activate(linear_dynamic(x, packed))
 
 
 @functools.cache

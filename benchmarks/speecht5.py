@@ -33,7 +33,7 @@ def main(rounds: int) -> None:
     padded = torch.nn.utils.rnn.pad_sequence(sentences, batch_first=True, padding_value=model.config.pad_token_id)
     x_vector = torch.randn(1, 512)
     fast = prepare(model, vocoder)
-    exact = prepare(model, vocoder, torch.float32)
+    exact = prepare(model, vocoder, exact=True)
 
     def transformers(input_ids: torch.Tensor) -> None:
         model.generate_speech(input_ids, x_vector, vocoder=vocoder, **LIMITS)

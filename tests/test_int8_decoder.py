@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-import int8_decoder
+import int8_graph
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
 from fast_whisper import BLOCK, PRECISE_BLOCK, Decoder, FastWhisper, encode, prepare
-from int8_decoder import Bound, Int8Decoder, int8_is_faster
+from int8_decoder import Int8Decoder
+from int8_graph import Bound, int8_is_faster
+from kernels import relative_error
 from tests.sounds import CLIPS, COUNTING
 
 SAID = "Uno, due, tre, quattro, cinque, sei, sette, otto, nove, dieci."
@@ -59,7 +61,7 @@ def difference(logits: torch.Tensor, exact: torch.Tensor) -> float:
 def test_a_prompt_and_steps_after_it_are_nearly_float32s(
     int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor, n_threads: int
 ) -> None:
-    int8_decoder.set_num_threads(n_threads)
+    int8_graph.set_num_threads(n_threads)
     heard = encode(float32, waveforms[:1], 1.0)
     decoder, exact = (Decoder.new(form, heard, tokens.shape[1]) for form in (int8, float32))
     prompt, places = tokens[:, :6], [0, 3, 5]
@@ -68,7 +70,7 @@ def test_a_prompt_and_steps_after_it_are_nearly_float32s(
         assert difference(decoder(token), exact(token)) < 0.05
     assert decoder.n_tokens == exact.n_tokens == tokens.shape[1]
     for ours, theirs in ((decoder.keys[-1], exact.keys[-1]), (decoder.values[-1], exact.values[-1]), (decoder.queries, exact.queries)):
-        assert int8_decoder.relative_error(ours, theirs) < 0.1
+        assert relative_error(ours, theirs) < 0.1
 
 
 @torch.inference_mode()
@@ -92,7 +94,7 @@ def test_hypotheses_and_windows_do_not_depend_on_each_other(
         alone = Decoder.new(int8, heard.window(0), 20)
         alone(prompt)
         assert difference(branched[row], alone(token.view(1, 1))[0]) < 0.01
-        assert all(int8_decoder.relative_error(*queries) < 0.1 for queries in zip(search.asked(row), alone.asked(0), strict=True))
+        assert all(relative_error(*queries) < 0.1 for queries in zip(search.asked(row), alone.asked(0), strict=True))
 
 
 @torch.inference_mode()
@@ -116,7 +118,7 @@ def test_two_visitors_may_run_it_at_once(
 
     @torch.inference_mode()
     def decoded(index: int) -> torch.Tensor:
-        int8_decoder.set_num_threads(1)
+        int8_graph.set_num_threads(1)
         decoder = Decoder.new(int8, heard.window(index), tokens.shape[1])
         return torch.cat([decoder(token) for token in tokens.split(1, dim=1)])
 
@@ -136,7 +138,7 @@ def test_a_small_checkpoint_fits_it(small_english_whisper: str) -> None:
     with torch.inference_mode():
         heard, tokens = encode(float32, [np.ones(SAMPLING_RATE, np.float32)], 1.0), torch.tensor([[1, 2, 3]])
         ours, theirs = (Decoder.new(form, heard, 3)(tokens, [0, 1, 2]) for form in (int8, float32))
-    assert int8_decoder.relative_error(ours, theirs) < 0.05
+    assert relative_error(ours, theirs) < 0.05
 
 
 def test_a_kernel_that_computes_wrongly_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

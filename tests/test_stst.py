@@ -16,7 +16,7 @@ import stst
 from audio import SAMPLING_RATE, NoSpeechError, load_audio
 from checkpoints import Settings, load_whisper
 from errors import CheckpointError, Stopped
-from int8_decoder import int8_is_faster
+from int8_graph import int8_is_faster
 from stst import Timed, cut_sentences, words_of
 from tests.measures import word_error_rate
 from tests.sounds import BONJOUR, CLIPS, COUNTING, PARAGRAPH, chirp, spoken

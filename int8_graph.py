@@ -1,0 +1,184 @@
+"""A decoder's step as one graph that ONNX Runtime computes, with weights in int8.
+
+Knows: ONNX's operators, how weights become theirs, and on how many cores a graph runs. Does not know: models.
+
+In torch a step is hundreds of small operators, which take most of its time. As a graph it takes less than half of that. Each block of a
+row of weights has a scale, and so has each block of the values that it is multiplied with, which is nearer to float32 than one for
+the row. Source of the operators: microsoft/onnxruntime docs/ContribOperators.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  # torch's own name for it
+from torch import Tensor
+
+from kernels import LARGEST_ERROR, float_linear, relative_error, seconds
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from onnxruntime import InferenceSession
+
+INT8 = 4  # MatMulNBits' accuracy_level: products of int8 with int8
+OPSET, IR_VERSION = 18, 10  # of ONNX
+OF_ONNX_RUNTIME = ("Gelu", "GroupQueryAttention", "MatMulNBits", "MultiHeadAttention", "SkipLayerNormalization")
+QUANTISED_ROWS = 2048  # of a weight at once: all of a vocabulary would take hundreds of megabytes
+ELEMENTS = {torch.float32: np.float32, torch.int32: np.int32, torch.int64: np.int64}
+
+
+class _Local(threading.local):
+    n_threads = 1
+
+
+_local = _Local()
+
+
+def set_num_threads(n_threads: int) -> None:
+    """As `torch.set_num_threads`: for what the calling thread computes here."""
+    _local.n_threads = n_threads
+
+
+class Graph:
+    """Made ready for a number of threads when that is first asked for, with a copy of the weights. Any number of threads may share it."""
+
+    def __init__(self, build: Callable[[], ModelProto]) -> None:
+        self._build = build
+        self._sessions: dict[int, InferenceSession] = {}
+        self._making = threading.Lock()
+
+    def session(self, n_threads: int) -> InferenceSession:
+        with self._making:
+            if n_threads not in self._sessions:
+                import onnx
+                import onnxruntime
+
+                options = onnxruntime.SessionOptions()
+                options.intra_op_num_threads = n_threads
+                # Its threads wait for work by spinning. Between two steps they would take a core from the encoder, or from another visitor.
+                options.add_session_config_entry("session.force_spinning_stop", "1")
+                # From files: of bytes a session would keep a copy, and weights beside the graph are read where they lie.
+                with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                    path = Path(folder) / "step.onnx"
+                    onnx.save(self._build(), path, save_as_external_data=True)
+                    self._sessions[n_threads] = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            return self._sessions[n_threads]
+
+
+class Bound:
+    """A graph, and where it finds and leaves what stays in its place from run to run. All tensors are contiguous."""
+
+    def __init__(self, graph: Graph, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+        """Outputs may be the memory of inputs."""
+        self._graph, self._inputs, self._outputs = graph, inputs, outputs
+        self._bindings: dict[int, Any] = {}
+
+    def __call__(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+        """Runs it with the others in these places."""
+        session = self._graph.session(_local.n_threads)
+        binding = self._bindings.get(_local.n_threads)
+        if binding is None:
+            binding = self._bindings[_local.n_threads] = session.io_binding()
+            _bind(binding, self._inputs, self._outputs)
+        _bind(binding, inputs, outputs)
+        session.run_with_iobinding(binding)
+
+
+def _bind(binding: Any, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+    for bind, tensors in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
+        for name, tensor in tensors.items():
+            bind(name, "cpu", 0, ELEMENTS[tensor.dtype], tuple(tensor.shape), tensor.data_ptr())
+
+
+class Builder:
+    """Adds operators one by one.
+
+    Args:
+        block: weights to a scale: a power of 2, at least 16. None leaves all in float32.
+    """
+
+    def __init__(self, block: int | None) -> None:
+        self._block = block
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+
+    def constant(self, values: Tensor | np.ndarray) -> str:
+        from onnx import numpy_helper
+
+        name = f"constant{len(self._constants)}"
+        array = values.detach().numpy() if isinstance(values, Tensor) else values
+        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def add(self, operator: str, inputs: Sequence[str], outputs: Sequence[str] = (), **attributes: Any) -> str:
+        """The name of the first output; "" is an input or an output that is left out."""
+        from onnx import helper
+
+        outputs = outputs or (f"{operator}{len(self._nodes)}",)
+        domain = "com.microsoft" if operator in OF_ONNX_RUNTIME else ""
+        self._nodes.append(helper.make_node(operator, inputs, outputs, domain=domain, **attributes))
+        return outputs[0]
+
+    def linear(self, x: str, weight: Tensor, bias: Tensor | None, outputs: Sequence[str] = ()) -> str:
+        if self._block is None:
+            return self.float_linear(x, weight, bias, outputs)
+        (n_out, n_in), levels, scales = weight.shape, [], []
+        for rows in weight.detach().split(QUANTISED_ROWS):
+            blocks = F.pad(rows.float(), (0, -n_in % self._block)).view(len(rows), -1, self._block)
+            scales.append(blocks.abs().amax(-1, keepdim=True).clamp_min_(1e-8).div_(127))
+            levels.append((blocks / scales[-1]).round_().add_(128).to(torch.uint8))
+        constants = [self.constant(torch.cat(each)) for each in (levels, [scale.flatten() for scale in scales])]
+        if bias is not None:
+            constants += ["", "", self.constant(bias.float())]
+        return self.add("MatMulNBits", [x, *constants], outputs, K=n_in, N=n_out, bits=8, block_size=self._block, accuracy_level=INT8)
+
+    def float_linear(self, x: str, weight: Tensor, bias: Tensor | None, outputs: Sequence[str] = ()) -> str:
+        """In float32 in any case."""
+        product = self.add("MatMul", [x, self.constant(weight.float().T)], outputs if bias is None else ())
+        return product if bias is None else self.add("Add", [product, self.constant(bias.float())], outputs)
+
+    def normed_sum(self, x: str, added: str, norm: torch.nn.LayerNorm, outputs: Sequence[str] = ()) -> str:
+        """The norm of the sum; the sum itself is the fourth of `outputs`."""
+        constants = [self.constant(norm.weight.float()), self.constant(norm.bias.float())]
+        return self.add("SkipLayerNormalization", [x, added, *constants], outputs, epsilon=norm.eps)
+
+    def build(self, inputs: Mapping[str, type], outputs: Sequence[str]) -> ModelProto:
+        from onnx import helper
+
+        def value(name: str, element: type = np.float32) -> Any:
+            return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(element)), None)
+
+        values_in, values_out = [value(*each) for each in inputs.items()], [value(name) for name in outputs]
+        graph = helper.make_graph(self._nodes, "step", values_in, values_out, self._constants)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+
+
+@functools.cache
+def int8_is_faster() -> bool:
+    """Whether int8 is near float32 on this machine, and faster: for one row, as a step has, whose weight is larger than a cache."""
+    with torch.inference_mode():
+        weight, x = torch.randn(16384, 512), torch.randn(2, 512)
+
+        def build() -> ModelProto:
+            builder = Builder(block=32)
+            builder.linear("x", weight, None, ["y"])
+            return builder.build({"x": np.float32}, ["y"])
+
+        graph, float32 = Bound(Graph(build), {}, {}), float_linear(weight, None, torch.float32)
+        set_num_threads(torch.get_num_threads())
+
+        def int8(x: Tensor) -> Tensor:
+            y = torch.empty(len(x), len(weight))
+            graph({"x": x}, {"y": y})
+            return y
+
+        is_near = relative_error(int8(x), float32(x)) < LARGEST_ERROR
+        return is_near and seconds(lambda: int8(x[:1])) < seconds(lambda: float32(x[:1]))
