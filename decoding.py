@@ -52,6 +52,7 @@ from fast_whisper import (
     step_threads,
     threads,
 )
+from int8_decoder import Int8Decoder
 from repetition import COMPRESSION_RATIO, TOKENS_PER_SECOND, compression_ratio, is_endless, loop_period, made_up, moves_on, twice_period
 from voice_activity import has_speech, stretches
 
@@ -802,7 +803,7 @@ def precision(whisper: Whisper, engine: Engine, precise: bool = False) -> str:
     fast_whisper = fast(whisper)  # the precise form is not made to be told of
     encoder, decoder = (str(dtype).removeprefix("torch.") for dtype in (fast_whisper.encoder_dtype, fast_whisper.decoder_dtype))
     encoder = "int8" if fast_whisper.encoder_is_int8 and not precise else encoder
-    decoder = "int8" if fast_whisper.int8_decoder else decoder
+    decoder = "int8" if isinstance(fast_whisper.decoder, Int8Decoder) else decoder
     return f"{device}, encoder {encoder}, decoder {decoder}"
 
 

@@ -88,6 +88,15 @@ class _DecoderLayer:
 
 
 @dataclass(frozen=True, eq=False)
+class FloatDecoder:
+    """The layers of a decoder by torch's operators."""
+
+    layers: tuple[_DecoderLayer, ...]
+    norm: Norm
+    vocabulary: Linear
+
+
+@dataclass(frozen=True, eq=False)
 class Tokens:
     """The special tokens of one checkpoint."""
 
@@ -112,7 +121,6 @@ class FastWhisper:
     encoder_dtype: torch.dtype  # of activations; sums of int8 layers are float32
     encoder_is_int8: bool  # whether the weights of all layers but the first are
     decoder_dtype: torch.dtype  # of activations and caches
-    int8_decoder: Int8Decoder | None  # in place of `decoder_layers`, where int8 is faster; so is the vocabulary there in any case
     n_heads: int  # of either side: every Whisper has as many here as there
     n_positions: int  # tokens that a decoder can hold: 448
     mel_filters: Tensor  # float32, (n_mels, 201)
@@ -125,9 +133,7 @@ class FastWhisper:
     token_embeddings: Tensor  # (n_vocabulary, d)
     decoder_positions: Tensor  # (448, d)
     n_decoder_layers: int
-    decoder_layers: tuple[_DecoderLayer, ...]  # none where there is an `int8_decoder`
-    decoder_norm: Norm
-    vocabulary: Linear
+    decoder: Int8Decoder | FloatDecoder
     suppress: Tensor  # (n_vocabulary,): 0 or -inf
     suppress_first: Tensor  # as above, for the first token of a window
     alignment_heads: tuple[tuple[int, int], ...]  # (layer, head)
@@ -160,7 +166,6 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             encoder_dtype=encoder_dtype,
             encoder_is_int8=encoder_is_int8,
             decoder_dtype=decoder_dtype,
-            int8_decoder=Int8Decoder(decoder, model.proj_out.weight, BLOCK) if decoder_is_int8 else None,
             n_heads=config.encoder_attention_heads,
             n_positions=config.max_target_positions,
             mel_filters=torch.from_numpy(np.ascontiguousarray(mel_filters.T, dtype=np.float32)).to(device),
@@ -173,9 +178,7 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             token_embeddings=decoder.embed_tokens.weight.detach(),
             decoder_positions=decoder.embed_positions.weight.to(decoder_dtype),
             n_decoder_layers=len(decoder.layers),
-            decoder_layers=() if decoder_is_int8 else _decoder_layers(model, decoder_dtype),
-            decoder_norm=_norm(decoder.layer_norm, decoder_dtype),
-            vocabulary=float_linear(model.proj_out.weight, None, decoder_dtype),
+            decoder=Int8Decoder(decoder, model.proj_out.weight, BLOCK) if decoder_is_int8 else _float_decoder(model, decoder_dtype),
             suppress=_mask(config.vocab_size, tokens.suppressed).to(device),
             suppress_first=_mask(config.vocab_size, tokens.suppressed_first).to(device),
             alignment_heads=_alignment_heads(model),
@@ -190,9 +193,8 @@ def _precise(fast_whisper: FastWhisper, model: WhisperForConditionalGeneration) 
         if fast_whisper.encoder_is_int8:
             layers = _encoder_layers(model, fast_whisper.encoder_dtype, is_int8=False)
             fast_whisper = replace(fast_whisper, encoder_is_int8=False, encoder_layers=layers)
-    if fast_whisper.int8_decoder:
-        decoder = Int8Decoder(model.model.decoder, model.proj_out.weight, PRECISE_BLOCK)
-        fast_whisper = replace(fast_whisper, int8_decoder=decoder)
+    if isinstance(fast_whisper.decoder, Int8Decoder):
+        fast_whisper = replace(fast_whisper, decoder=Int8Decoder(model.model.decoder, model.proj_out.weight, PRECISE_BLOCK))
     return fast_whisper
 
 
@@ -216,11 +218,11 @@ def _encoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, 
     return tuple(layer(module, is_int8 and index >= N_FLOAT_LAYERS) for index, module in enumerate(model.model.encoder.layers))
 
 
-def _decoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype) -> tuple[_DecoderLayer, ...]:
-    def linear(weight: Tensor, bias: Tensor) -> Linear:
+def _float_decoder(model: WhisperForConditionalGeneration, dtype: torch.dtype) -> FloatDecoder:
+    def linear(weight: Tensor, bias: Tensor | None) -> Linear:
         return float_linear(weight, bias, dtype)
 
-    return tuple(
+    layers = tuple(
         _DecoderLayer(
             _norm(layer.self_attn_layer_norm, dtype),
             linear(*fused_qkv(layer.self_attn)),
@@ -234,6 +236,7 @@ def _decoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype) 
         )
         for layer in model.model.decoder.layers
     )
+    return FloatDecoder(layers, _norm(model.model.decoder.layer_norm, dtype), linear(model.proj_out.weight, None))
 
 
 def _norm(module: torch.nn.LayerNorm, dtype: torch.dtype) -> Norm:
@@ -331,7 +334,7 @@ def step_threads(fast_whisper: FastWhisper, n_threads: int) -> Iterator[None]:
 def set_step_threads(fast_whisper: FastWhisper, n_threads: int) -> None:
     """ONNX Runtime has threads of its own. Where it takes the steps, torch's would only take the cores from them."""
     n_threads = min(n_threads, STEP_THREADS)
-    n_torch, n_onnx = (1, n_threads) if fast_whisper.int8_decoder else (n_threads, 1)
+    n_torch, n_onnx = (1, n_threads) if isinstance(fast_whisper.decoder, Int8Decoder) else (n_threads, 1)
     torch.set_num_threads(n_torch)
     int8_graph.set_num_threads(n_onnx)
 
@@ -485,7 +488,7 @@ class Decoder:
     values: list[Tensor]
     queries: Tensor  # (n_windows, n_layers, n_positions, d): what each token asked the encoder's keys: where in the audio it is
     n_tokens: int = 0  # may be set back, to go on after fewer
-    _step: Callable[[Tensor, int, Sequence[int]], tuple[Tensor, Tensor]] | None = None  # of an `int8_decoder`, with these caches
+    _step: Callable[[Tensor, int, Sequence[int]], tuple[Tensor, Tensor]] | None = None  # of an `Int8Decoder`, with these caches
 
     @classmethod
     def new(cls, fast_whisper: FastWhisper, heard: Heard, n_positions: int) -> Decoder:
@@ -527,15 +530,16 @@ class Decoder:
         whisper, start, n = self.fast_whisper, self.n_tokens, tokens.shape[1]
         end = self.n_tokens = start + n
         x = whisper.token_embeddings[tokens].to(whisper.decoder_dtype) + whisper.decoder_positions[start:end]
-        if whisper.int8_decoder:
-            self._step = self._step or whisper.int8_decoder(self.keys, self.values, self.heard.keys, self.heard.values)
+        decoder = whisper.decoder
+        if isinstance(decoder, Int8Decoder):
+            self._step = self._step or decoder(self.keys, self.values, self.heard.keys, self.heard.values)
             logits, asked = self._step(x, start, places)
             self.queries[:, :, start:end] = asked.transpose(1, 2)
             return logits
         mask = None
         if n > 1:
             mask = torch.ones(n, end, dtype=torch.bool, device=x.device).tril(start)
-        for index, layer in enumerate(whisper.decoder_layers):
+        for index, layer in enumerate(decoder.layers):
             q, k, v = _heads(layer.qkv(layer.attention_norm(x)), 3, whisper.n_heads)
             keys, values = self.keys[index], self.values[index]
             keys[:, :, start:end], values[:, :, start:end] = k, v
@@ -550,4 +554,4 @@ class Decoder:
             attention = ((q.transpose(0, 2) if beams else q) @ keys.transpose(2, 3)).softmax(-1) @ values
             x = x + layer.cross_out(_merged(attention.transpose(0, 2) if beams else attention))
             x = x + layer.fc2(F.gelu(layer.fc1(layer.mlp_norm(x))))
-        return whisper.vocabulary(whisper.decoder_norm(x[:, list(places)])).float()
+        return decoder.vocabulary(decoder.norm(x[:, list(places)])).float()

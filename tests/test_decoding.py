@@ -21,6 +21,7 @@ from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
 from errors import Stopped
 from fast_whisper import Decoder, encode, fast, log_mel
+from int8_decoder import Int8Decoder
 from tests.measures import word_error_rate
 from tests.sounds import CLIPS, COUNTING, PARAGRAPH, QUICK_BROWN_FOX, spoken
 
@@ -420,8 +421,7 @@ def test_the_precise_form_shares_what_is_not_int8(whisper: Whisper) -> None:
     quick, precise = fast(whisper), fast(whisper, precise=True)
     assert precise is fast(whisper, precise=True)
     assert (precise.encoder_layers is quick.encoder_layers) != quick.encoder_is_int8
-    assert (precise.int8_decoder is quick.int8_decoder) == (quick.int8_decoder is None)
-    assert precise.decoder_layers is quick.decoder_layers
+    assert (precise.decoder is quick.decoder) != isinstance(quick.decoder, Int8Decoder)
     assert "encoder int8" not in decoding.precision(whisper, "fast", precise=True)
 
 

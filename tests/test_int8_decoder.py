@@ -36,7 +36,7 @@ def float32(whisper: Whisper) -> FastWhisper:
 @pytest.fixture(scope="module", params=[BLOCK, PRECISE_BLOCK])
 def int8(whisper: Whisper, float32: FastWhisper, request: pytest.FixtureRequest) -> FastWhisper:
     """Whether it is faster here or not."""
-    return replace(float32, int8_decoder=Int8Decoder(whisper.model.model.decoder, whisper.model.proj_out.weight, request.param))
+    return replace(float32, decoder=Int8Decoder(whisper.model.model.decoder, whisper.model.proj_out.weight, request.param))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_a_small_checkpoint_fits_it(small_english_whisper: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fast_whisper.int8_is_faster", lambda: False)
         float32 = prepare(small.model, small.tokenizer, small.feature_extractor.mel_filters)
-    int8 = replace(float32, int8_decoder=Int8Decoder(small.model.model.decoder, small.model.proj_out.weight, BLOCK))
+    int8 = replace(float32, decoder=Int8Decoder(small.model.model.decoder, small.model.proj_out.weight, BLOCK))
     with torch.inference_mode():
         heard, tokens = encode(float32, [np.ones(SAMPLING_RATE, np.float32)], 1.0), torch.tensor([[1, 2, 3]])
         ours, theirs = (Decoder.new(form, heard, 3)(tokens, [0, 1, 2]) for form in (int8, float32))
