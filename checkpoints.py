@@ -230,12 +230,13 @@ def _once(key: Hashable, load: Callable[[], T]) -> T:
 
 
 def import_frameworks() -> None:
-    """torch, transformers and onnx, by one thread at a time: of two that import them at once, one sees halves, and fails.
+    """torch, transformers and what else is large, by one thread at a time: of two that import them at once, one sees halves, and fails.
 
     Whatever imports them elsewhere than at a module's beginning calls this first.
     """
     with _importing:
         import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
         import torch  # noqa: F401
         from transformers import SpeechT5ForTextToSpeech, WhisperForConditionalGeneration, WhisperTokenizer  # noqa: F401
 

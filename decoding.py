@@ -379,9 +379,9 @@ def _read_prompt(
     budget = max(1, min(budget, fast_whisper.n_positions - len(prompt)))
     decoder = Decoder.new(fast_whisper, heard, len(prompt) + budget)
     tokens = [*prompt, *draft[: budget - 1]]
-    # In one product, which reads the whole vocabulary however many places there are.
-    places = [list(prompt).index(fast_whisper.tokens.start), *range(len(prompt) - 1, len(tokens))]
-    logits = decoder(torch.tensor([tokens] * len(heard.keys[0]), device=fast_whisper.device), places)
+    # In one product, which reads the whole vocabulary however many logits there are.
+    wanted = [list(prompt).index(fast_whisper.tokens.start), *range(len(prompt) - 1, len(tokens))]
+    logits = decoder(torch.tensor([tokens] * len(heard.keys[0]), device=fast_whisper.device), wanted)
     no_speech = logits[:, 0].softmax(-1)[:, fast_whisper.tokens.no_speech]
     return budget, decoder, logits[:, 1:], no_speech.tolist()
 
@@ -589,9 +589,9 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
                     said = (*prefix, *attempt.tokens)
                     places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(said))
                     # Between a phrase and the same once more is a comma, and behind that a full stop.
-                    spoken = [place for place, token in enumerate(said) if _is_spoken(fast_whisper, token)]
+                    spoken = [index for index, token in enumerate(said) if _is_spoken(fast_whisper, token)]
                     doubtful = not options.timestamps and _stops_early(places, waveforms[index])
-                    doubtful = doubtful or _says_twice([said[place] for place in spoken], places[spoken])
+                    doubtful = doubtful or _says_twice([said[index] for index in spoken], places[spoken])
                 if doubtful:
                     own, attempt = _ask_again(fast_whisper, waveforms[index], own, attempt, generate, options)
             # 4. Time.

@@ -21,6 +21,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +44,7 @@ BLOCK = 32  # weights to a scale
 
 @dataclass(frozen=True, eq=False)
 class PreparedSpeechT5:
-    """SpeechT5 with the weights of its frame loop packed. `model` is as it came and stays usable."""
+    """SpeechT5 with its frame loop as a graph. `model` is as it came and stays usable."""
 
     model: SpeechT5ForTextToSpeech
     encoder: Any
@@ -54,7 +55,7 @@ class PreparedSpeechT5:
 
 @torch.inference_mode()
 def prepare(model: SpeechT5ForTextToSpeech, vocoder: SpeechT5HifiGan, exact: bool = False) -> PreparedSpeechT5:
-    """Pack the weights, once after loading.
+    """The fast form, made once after loading; the graph at its first step.
 
     Args:
         exact: in float32 throughout, as transformers computes; else as is fastest.
@@ -78,9 +79,9 @@ def prepare(model: SpeechT5ForTextToSpeech, vocoder: SpeechT5HifiGan, exact: boo
     )
 
 
-def _step(model: SpeechT5ForTextToSpeech, block: int | None) -> ModelProto:
+def _step(model: SpeechT5ForTextToSpeech, block: int | None, folder: Path) -> ModelProto:
     """Of one frame, after transformers' `SpeechT5SpeechDecoderPrenet`, `SpeechT5DecoderLayer` and `SpeechT5SpeechDecoderPostnet`."""
-    decoder, postnet, builder = model.speecht5.decoder, model.speech_decoder_postnet, Builder(block)
+    decoder, postnet, builder = model.speecht5.decoder, model.speech_decoder_postnet, Builder(folder, block)
     n_heads, caches, written = model.config.decoder_attention_heads, [], []
     # 1. Prenet.
     x = "mel"

@@ -52,8 +52,8 @@ BLOCK, PRECISE_BLOCK = 32, 16
 ATTENTION_ROWS = 128  # queries at once in the encoder: their scores stay in the second-level cache
 
 N_THREADS = torch.get_num_threads()  # for the encoder
-# A decoder step is some sixty parallel regions of microseconds. On two free cores they take 0.6 of the time of one; where
-# the second core is busy, regions wait for the scheduler, and a step takes many times as long.
+# A decoder step is some hundred parallel regions of microseconds. On two free cores they take 0.6 of the time of one; where the second
+# core is busy, regions wait for the scheduler, and a step takes twice as long.
 STEP_THREADS = min(2, N_THREADS)
 STALL_SECONDS = 0.0005  # a parallel region that takes this long waited for a core
 
@@ -518,14 +518,14 @@ class Decoder:
         queries = self.queries[row, :, : self.n_tokens].unflatten(-1, (self.fast_whisper.n_heads, -1))
         return tuple(queries.transpose(1, 2))
 
-    def __call__(self, tokens: Tensor, places: Sequence[int] = (0,)) -> Tensor:
-        """Logits after those of more tokens that stand at `places`.
+    def __call__(self, tokens: Tensor, wanted: Sequence[int] = (-1,)) -> Tensor:
+        """Logits after those of more tokens that stand at `wanted`; after the last if nothing else is wanted.
 
         Args:
             tokens: int64, (n_windows, n), which follow those before.
 
         Returns:
-            float32, (n_windows, len(places), n_vocabulary).
+            float32, (n_windows, len(wanted), n_vocabulary).
         """
         whisper, start, n = self.fast_whisper, self.n_tokens, tokens.shape[1]
         end = self.n_tokens = start + n
@@ -533,7 +533,7 @@ class Decoder:
         decoder = whisper.decoder
         if isinstance(decoder, Int8Decoder):
             self._step = self._step or decoder(self.keys, self.values, self.heard.keys, self.heard.values)
-            logits, asked = self._step(x, start, places)
+            logits, asked = self._step(x, start, wanted)
             self.queries[:, :, start:end] = asked.transpose(1, 2)
             return logits
         mask = None
@@ -554,4 +554,4 @@ class Decoder:
             attention = ((q.transpose(0, 2) if beams else q) @ keys.transpose(2, 3)).softmax(-1) @ values
             x = x + layer.cross_out(_merged(attention.transpose(0, 2) if beams else attention))
             x = x + layer.fc2(F.gelu(layer.fc1(layer.mlp_norm(x))))
-        return decoder.vocabulary(decoder.norm(x[:, list(places)])).float()
+        return decoder.vocabulary(decoder.norm(x[:, list(wanted)])).float()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,29 +53,30 @@ class Int8Decoder:
         written = {f"{name}{index}_after": tensor for name in ("keys", "values") for index, tensor in enumerate(named[name])}
         graph, n_layers, n_rows = Bound(self._graph, inputs, written), len(keys), len(keys[0])
 
-        def step(x: Tensor, n_before: int, places: Sequence[int]) -> tuple[Tensor, Tensor]:
+        def step(x: Tensor, n_before: int, wanted: Sequence[int]) -> tuple[Tensor, Tensor]:
             """Logits and queries.
 
             Args:
-                x: float32, (n_rows, n, d), the embeddings of n tokens; several rows have one token each, or none before.
+                x: float32, (n_rows, n, d), the embeddings of n tokens. GroupQueryAttention takes several tokens of several rows only
+                    where there are none before.
                 n_before: tokens before them.
-                places: those of the n after which the logits are wanted.
+                wanted: those of the n after which to give logits.
 
             Returns:
-                logits, float32 (n_rows, len(places), n_vocabulary), and what all n asked of the audio, (n_rows, n, n_layers, d).
+                logits, float32 (n_rows, len(wanted), n_vocabulary), and what all n asked of the audio, (n_rows, n, n_layers, d).
             """
             n, d = x.shape[1:]
             last, total = torch.full((n_rows,), n_before + n - 1, dtype=torch.int32), torch.tensor(n_before + n, dtype=torch.int32)
-            logits, asked = torch.empty(n_rows, len(places), self._n_tokens), torch.empty(n_rows, n, n_layers, d)
-            given = {"x": x, "last": last, "total": total, "places": torch.tensor(places)}
+            logits, asked = torch.empty(n_rows, len(wanted), self._n_tokens), torch.empty(n_rows, n, n_layers, d)
+            given = {"x": x.contiguous(), "last": last, "total": total, "wanted": torch.tensor(wanted)}
             graph(given, {"logits": logits, "asked": asked.flatten(2)})
             return logits, asked
 
         return step
 
 
-def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int) -> ModelProto:
-    builder, n_heads, caches, written, asked = Builder(block), decoder.config.decoder_attention_heads, [], [], []
+def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Path) -> ModelProto:
+    builder, n_heads, caches, written, asked = Builder(folder, block), decoder.config.decoder_attention_heads, [], [], []
 
     # For the audio several rows are as many queries of one window, whose keys are read once for all.
     rows = builder.add("Shape", ["x"])
@@ -114,6 +116,6 @@ def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int) -> ModelPr
         state = builder.normed_sum(sums[1], added, next_norm, [f"state{index}", "", "", sums[2]])
         x = sums[2]
     builder.add("Concat", asked, ["asked"], axis=-1)
-    builder.linear(builder.add("Gather", [state, "places"], axis=1), vocabulary, None, ["logits"])
-    inputs = {"x": np.float32, "last": np.int32, "total": np.int32, "places": np.int64, **dict.fromkeys(caches, np.float32)}
+    builder.linear(builder.add("Gather", [state, "wanted"], axis=1), vocabulary, None, ["logits"])
+    inputs = {"x": np.float32, "last": np.int32, "total": np.int32, "wanted": np.int64, **dict.fromkeys(caches, np.float32)}
     return builder.build(inputs, ["logits", "asked", *written])

@@ -228,16 +228,16 @@ def repeated(_: list[Clip]) -> None:
 
 
 def encoder(found: list[Clip]) -> None:
-    """The encoder in its fastest form and with every layer as the checkpoint has it, in turn: what it takes, what the decoder gets."""
+    """The encoder in its fastest form and in the precise one, in turn: what it takes, what the decoder gets."""
     import torch
 
     waveforms = [clip.waveform[: 10 * SAMPLING_RATE] for clip in found if 10 < clip.seconds <= MAX_SHORT_SECONDS]
-    forms = {"fastest": fast(whisper()), "exact": fast(whisper(), precise=True)}
+    forms = {"fastest": fast(whisper()), "precise": fast(whisper(), precise=True)}
     differences = []
     for waveform in waveforms:
         heard = [encode(form, [waveform], PADDING_SECONDS) for form in forms.values()]
-        given, exact = (torch.cat([part.flatten() for part in (*each.keys, *each.values)]) for each in heard)
-        differences.append(float((given - exact).norm() / exact.norm()))
+        given, precise = (torch.cat([part.flatten() for part in (*each.keys, *each.values)]) for each in heard)
+        differences.append(float((given - precise).norm() / precise.norm()))
     print(f"{len(waveforms)} times 10 s: relative difference {np.mean(differences):.4f} on average, {max(differences):.4f} at most")
     for n_threads in sorted({1, N_THREADS}):
         seconds: dict[str, list[float]] = {name: [] for name in forms}
@@ -247,7 +247,7 @@ def encoder(found: list[Clip]) -> None:
                 encode(form, waveforms[:1], PADDING_SECONDS)
                 seconds[name].append(time.perf_counter() - start)
         took = ", ".join(f"{name} {1000 * min(each):.0f} ms" for name, each in seconds.items())
-        ratio = min(seconds["fastest"]) / min(seconds["exact"])
+        ratio = min(seconds["fastest"]) / min(seconds["precise"])
         print(f"  {n_threads} threads: {took}: {ratio:.2f} of it; load {os.getloadavg()[0]:.1f}")
 
 

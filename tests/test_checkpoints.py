@@ -70,7 +70,7 @@ sys.addaudithook(lambda event, _: touched.append(event) if event in ("socket.con
 found = {}
 for module in ("audio", "checkpoints", "asr", "tts", "stst"):
     __import__(module)
-    heavy = {"torch", "transformers", "datasets", "onnxruntime", "hibari", "silero_vad", "gradio"} & set(sys.modules)
+    heavy = {"torch", "transformers", "datasets", "onnx", "onnxruntime", "hibari", "silero_vad", "gradio"} & set(sys.modules)
     found[module] = sorted(heavy) + touched + list(map(str, checkpoints._loaded))
 print(json.dumps(found))
 """

@@ -14,7 +14,7 @@ from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
 from fast_whisper import BLOCK, PRECISE_BLOCK, Decoder, FastWhisper, encode, prepare
 from int8_decoder import Int8Decoder
-from int8_graph import Bound, int8_is_faster
+from int8_graph import Bound
 from kernels import relative_error
 from tests.sounds import CLIPS, COUNTING
 
@@ -143,4 +143,4 @@ def test_a_small_checkpoint_fits_it(small_english_whisper: str) -> None:
 
 def test_a_kernel_that_computes_wrongly_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Bound, "__call__", lambda self, inputs, outputs: outputs["y"].zero_())
-    assert not int8_is_faster.__wrapped__()
+    assert not int8_graph._int8_is_faster.__wrapped__()
