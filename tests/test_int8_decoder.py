@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from onnx import ModelProto
 
 import int8_graph
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
 from fast_whisper import BLOCK, PRECISE_BLOCK, Decoder, FastWhisper, encode, prepare
 from int8_decoder import Int8Decoder
-from int8_graph import Bound
+from int8_graph import Bound, Builder, Graph
 from kernels import relative_error
 from tests.sounds import CLIPS, COUNTING
 
@@ -144,3 +148,27 @@ def test_a_small_checkpoint_fits_it(small_english_whisper: str) -> None:
 def test_a_kernel_that_computes_wrongly_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Bound, "__call__", lambda self, inputs, outputs: outputs["y"].zero_())
     assert not int8_graph._int8_is_faster.__wrapped__()
+
+
+def test_nobody_waits_while_a_graph_is_made_for_another_number_of_threads() -> None:
+    may_go_on = threading.Event()
+
+    def build(folder: Path) -> ModelProto:
+        may_go_on.wait(10)
+        builder = Builder(folder, BLOCK)
+        builder.linear("x", torch.ones(32, 32), None, ["y"])
+        return builder.build({"x": np.float32}, ["y"])
+
+    graph = Graph(build)
+    may_go_on.set()
+    two = graph.session(2)
+    may_go_on.clear()
+    assert graph.session(1) is two, "until its own is ready"
+    assert graph.session(2) is two
+    may_go_on.set()
+    until = time.monotonic() + 10
+    while graph.session(1) is two and time.monotonic() < until:
+        time.sleep(0.01)
+    one = graph.session(1)
+    assert one is not two
+    assert one.get_session_options().intra_op_num_threads == 1
