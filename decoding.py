@@ -566,10 +566,7 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
         if language is None:
             language, probability = _detect_language(fast_whisper, heard.window(0))
             if probability < LANGUAGE_PROBABILITY and padding is not None:
-                with threads(n_threads):
-                    whole = encode(fast_whisper, waveforms[:1], None, options.check)
-                set_step_threads(fast_whisper, n_threads)
-                language, _ = _detect_language(fast_whisper, whole)
+                language, _ = _detect_language(fast_whisper, _hear_all(fast_whisper, waveforms[0], options))
         prefix, prompt = _prompt(fast_whisper, language, options)
         budget = min(MIN_TOKENS + round(TOKENS_PER_SECOND * seconds), options.max_new_tokens or fast_whisper.n_positions)
 
@@ -646,14 +643,9 @@ def _ask_again(
     options: Options,
 ) -> tuple[Heard, _Attempt]:
     """A better attempt than one that is not good, and what it heard; the best there was where none is good."""
-    attempts = [(heard, attempt)]
-    temperatures = options.temperatures[1:]
+    attempts, temperatures = [(heard, attempt)], options.temperatures[1:]
     if options.padding_seconds is not None:
-        n_threads = free_threads()
-        with threads(n_threads):
-            heard = encode(fast_whisper, [waveform], None, options.check)
-        set_step_threads(fast_whisper, n_threads)
-        temperatures = options.temperatures
+        heard, temperatures = _hear_all(fast_whisper, waveform, options), options.temperatures
     # A translation is less likely than a transcription by its nature: that alone is no reason for heat, which seldom finds a better one.
     enough = -math.inf if options.task == "translate" else LOG_PROBABILITY
     for temperature in temperatures:
@@ -664,6 +656,15 @@ def _ask_again(
         if attempt.is_good():
             return attempts[-1]
     return max(attempts, key=lambda tried: (tried[1].complete, not tried[1].repetitive, tried[1].avg_logprob))
+
+
+def _hear_all(fast_whisper: FastWhisper, waveform: np.ndarray, options: Options) -> Heard:
+    """A window with all of Whisper's 30 s, between two steps."""
+    n_threads = free_threads()
+    with threads(n_threads):
+        heard = encode(fast_whisper, [waveform], None, options.check)
+    set_step_threads(fast_whisper, n_threads)
+    return heard
 
 
 def _detect_language(fast_whisper: FastWhisper, heard: Heard) -> tuple[str, float]:

@@ -203,7 +203,6 @@ def _decode(
     dropout = config.speech_decoder_prenet_dropout
 
     mel = torch.zeros(n_sentences, 1, n_bins)
-    mel_and_stop = torch.empty(n_sentences, 1, (n_bins + 1) * config.reduction_factor)
     running = list(range(n_sentences))
     for step in range(n_steps):
         # 3. The prenet's dropout stays on in inference, by design, and is one mask for all sentences. transformers draws one
@@ -211,12 +210,13 @@ def _decode(
         masks = [torch.empty(linear.out_features).bernoulli_(dropout) / (1 - dropout) for linear in prenet.layers]
         given = {"mel": mel, "position": positions[step], **{f"dropout{index}": mask for index, mask in enumerate(masks)}}
         given |= {"last": torch.full((n_sentences,), step, dtype=torch.int32), "total": torch.tensor(step + 1, dtype=torch.int32)}
+        mel_and_stop = torch.empty(n_sentences, 1, (n_bins + 1) * config.reduction_factor)
         graph(given, {"mel_and_stop": mel_and_stop})
         # 4. Two mel frames, and whether each sentence is over.
         spectra, stop = mel_and_stop[:, 0].split([n_bins * config.reduction_factor, config.reduction_factor], -1)
         spectra = spectra.reshape(n_sentences, config.reduction_factor, n_bins)
         says_stop = (stop.sigmoid().sum(-1) >= threshold).tolist()
-        yield spectra.clone(), running
+        yield spectra, running
         running = [index for index in running if step + 1 < longest[index] and not (says_stop[index] and step + 1 >= shortest[index])]
         if not running:
             return

@@ -219,9 +219,7 @@ def _encoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, 
 
 
 def _float_decoder(model: WhisperForConditionalGeneration, dtype: torch.dtype) -> FloatDecoder:
-    def linear(weight: Tensor, bias: Tensor | None) -> Linear:
-        return float_linear(weight, bias, dtype)
-
+    linear = functools.partial(float_linear, dtype=dtype)
     layers = tuple(
         _DecoderLayer(
             _norm(layer.self_attn_layer_norm, dtype),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 INT8 = 4  # MatMulNBits' accuracy_level: products of int8 with int8
-SMALLEST_BLOCK = 16
+SMALLEST_BLOCK = 16  # that MatMulNBits takes
 OPSET, IR_VERSION = 18, 10  # of ONNX
 OF_ONNX_RUNTIME = ("Gelu", "GroupQueryAttention", "MatMulNBits", "MultiHeadAttention", "SkipLayerNormalization")
 WEIGHTS = "weights"  # the file beside a graph
