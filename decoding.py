@@ -260,9 +260,10 @@ def _generate(
         likely = allowed.log_softmax(-1)
         if temperature > 0:
             chosen = torch.multinomial((allowed / temperature).softmax(-1), 1, generator=generator)
+            how_likely = likely.gather(1, chosen)
         else:
-            chosen = likely.argmax(-1, keepdim=True)
-        for row, (token, logprob) in enumerate(zip(chosen[:, 0].tolist(), likely.gather(1, chosen)[:, 0].tolist(), strict=True)):
+            how_likely, chosen = likely.max(-1, keepdim=True)
+        for row, (token, logprob) in enumerate(zip(chosen[:, 0].tolist(), how_likely[:, 0].tolist(), strict=True)):
             if row not in running:
                 continue
             logprobs[row].append(logprob)

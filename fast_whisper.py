@@ -91,6 +91,8 @@ class _DecoderLayer:
 class FloatDecoder:
     """The layers of a decoder by torch's operators."""
 
+    embeddings: Tensor  # (n_vocabulary, d)
+    positions: Tensor  # (448, d)
     layers: tuple[_DecoderLayer, ...]
     norm: Norm
     vocabulary: Linear
@@ -130,8 +132,6 @@ class FastWhisper:
     encoder_layers: tuple[_EncoderLayer, ...]
     encoder_norm: Norm
     cross_kv: Linear  # the keys of every decoder layer at once, then the values
-    token_embeddings: Tensor  # (n_vocabulary, d)
-    decoder_positions: Tensor  # (448, d)
     n_decoder_layers: int
     decoder: Int8Decoder | FloatDecoder
     suppress: Tensor  # (n_vocabulary,): 0 or -inf
@@ -175,8 +175,6 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             encoder_layers=_encoder_layers(model, encoder_dtype, encoder_is_int8),
             encoder_norm=_norm(side.layer_norm, encoder_dtype),
             cross_kv=float_linear(*cross_kv, encoder_dtype),
-            token_embeddings=decoder.embed_tokens.weight.detach(),
-            decoder_positions=decoder.embed_positions.weight.to(decoder_dtype),
             n_decoder_layers=len(decoder.layers),
             decoder=Int8Decoder(decoder, model.proj_out.weight, BLOCK) if decoder_is_int8 else _float_decoder(model, decoder_dtype),
             suppress=_mask(config.vocab_size, tokens.suppressed).to(device),
@@ -219,7 +217,7 @@ def _encoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, 
 
 
 def _float_decoder(model: WhisperForConditionalGeneration, dtype: torch.dtype) -> FloatDecoder:
-    linear = functools.partial(float_linear, dtype=dtype)
+    decoder, linear = model.model.decoder, functools.partial(float_linear, dtype=dtype)
     layers = tuple(
         _DecoderLayer(
             _norm(layer.self_attn_layer_norm, dtype),
@@ -232,9 +230,15 @@ def _float_decoder(model: WhisperForConditionalGeneration, dtype: torch.dtype) -
             linear(layer.fc1.weight, layer.fc1.bias),
             linear(layer.fc2.weight, layer.fc2.bias),
         )
-        for layer in model.model.decoder.layers
+        for layer in decoder.layers
     )
-    return FloatDecoder(layers, _norm(model.model.decoder.layer_norm, dtype), linear(model.proj_out.weight, None))
+    return FloatDecoder(
+        embeddings=decoder.embed_tokens.weight.detach(),
+        positions=decoder.embed_positions.weight.to(dtype),
+        layers=layers,
+        norm=_norm(decoder.layer_norm, dtype),
+        vocabulary=linear(model.proj_out.weight, None),
+    )
 
 
 def _norm(module: torch.nn.LayerNorm, dtype: torch.dtype) -> Norm:
@@ -422,7 +426,7 @@ def encode(
         n_samples = min(n_samples, -(-shortest // step) * step)
     # On a CPU one after another: what one window needs stays in the cache, and four together take half as long again.
     at_once = 1 if fast_whisper.device.type == "cpu" else len(waveforms)
-    d, n_heads, n_layers = fast_whisper.token_embeddings.shape[1], fast_whisper.n_heads, fast_whisper.n_decoder_layers
+    d, n_heads, n_layers = fast_whisper.encoder_positions.shape[1], fast_whisper.n_heads, fast_whisper.n_decoder_layers
     shape = (2, n_layers, len(waveforms), n_heads, n_samples // N_SAMPLES_PER_POSITION, d // n_heads)
     # Written where they stay: put together afterwards, several windows would be there twice.
     keys, values = torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
@@ -484,7 +488,7 @@ class Decoder:
     heard: Heard
     keys: list[Tensor]  # per layer, (n_windows, n_heads, n_positions, head), filled up to n_tokens
     values: list[Tensor]
-    queries: Tensor  # (n_windows, n_layers, n_positions, d): what each token asked the encoder's keys: where in the audio it is
+    queries: Tensor  # (n_windows, n_positions, n_layers, d): what each token asked the encoder's keys: where in the audio it is
     n_tokens: int = 0  # may be set back, to go on after fewer
     _step: Callable[[Tensor, int, Sequence[int]], tuple[Tensor, Tensor]] | None = None  # of an `Int8Decoder`, with these caches
 
@@ -494,27 +498,28 @@ class Decoder:
         n_layers, n_positions = len(heard.keys), min(n_positions, fast_whisper.n_positions)
         empty = functools.partial(torch.empty, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
         keys, values = empty(2, n_layers, n_windows, n_heads, n_positions, head)
-        return cls(fast_whisper, heard, list(keys), list(values), empty(n_windows, n_layers, n_positions, n_heads * head))
+        return cls(fast_whisper, heard, list(keys), list(values), empty(n_windows, n_positions, n_layers, n_heads * head))
 
     def branch(self, parents: Sequence[int]) -> None:
         """Goes on with these rows, each as often as it is named: what a beam search keeps of its last step."""
 
-        def branched(cache: Tensor) -> Tensor:
-            kept = cache[list(parents), :, : self.n_tokens]
+        def branched(cache: Tensor, dim: int) -> Tensor:
+            """`dim` is that of the positions."""
+            kept = cache.narrow(dim, 0, self.n_tokens)[list(parents)]
             cache = cache if len(cache) == len(kept) else cache.new_empty(len(kept), *cache.shape[1:])
-            cache[:, :, : self.n_tokens] = kept
+            cache.narrow(dim, 0, self.n_tokens).copy_(kept)
             return cache
 
         if len(parents) != len(self.queries):
             self._step = None  # the caches will lie elsewhere
         if list(parents) != list(range(len(self.queries))):
-            self.keys, self.values = [branched(keys) for keys in self.keys], [branched(values) for values in self.values]
-            self.queries = branched(self.queries)
+            self.keys, self.values = [branched(keys, 2) for keys in self.keys], [branched(values, 2) for values in self.values]
+            self.queries = branched(self.queries, 1)
 
     def asked(self, row: int) -> tuple[Tensor, ...]:
         """One row's queries, by layer: (n_heads, n_tokens, head)."""
-        queries = self.queries[row, :, : self.n_tokens].unflatten(-1, (self.fast_whisper.n_heads, -1))
-        return tuple(queries.transpose(1, 2))
+        queries = self.queries[row, : self.n_tokens].unflatten(-1, (self.fast_whisper.n_heads, -1))
+        return tuple(queries.permute(1, 2, 0, 3))
 
     def __call__(self, tokens: Tensor, wanted: Sequence[int] = (-1,)) -> Tensor:
         """Logits after those of more tokens that stand at `wanted`; after the last if nothing else is wanted.
@@ -527,13 +532,12 @@ class Decoder:
         """
         whisper, start, n = self.fast_whisper, self.n_tokens, tokens.shape[1]
         end = self.n_tokens = start + n
-        x = whisper.token_embeddings[tokens].to(whisper.decoder_dtype) + whisper.decoder_positions[start:end]
         decoder = whisper.decoder
         if isinstance(decoder, Int8Decoder):
             self._step = self._step or decoder(self.keys, self.values, self.heard.keys, self.heard.values)
-            logits, asked = self._step(x, start, wanted)
-            self.queries[:, :, start:end] = asked.transpose(1, 2)
+            logits, self.queries[:, start:end] = self._step(tokens, start, wanted)
             return logits
+        x = decoder.embeddings[tokens].to(whisper.decoder_dtype) + decoder.positions[start:end]
         mask = None
         if n > 1:
             mask = torch.ones(n, end, dtype=torch.bool, device=x.device).tril(start)
@@ -544,7 +548,7 @@ class Decoder:
             attention = F.scaled_dot_product_attention(q, keys[:, :, :end], values[:, :, :end], attn_mask=mask, scale=1.0)
             x = x + layer.attention_out(_merged(attention))
             asked = layer.cross_q(layer.cross_norm(x))
-            self.queries[:, index, start:end] = asked
+            self.queries[:, start:end, index] = asked
             (q,) = _heads(asked, 1, whisper.n_heads)
             keys, values = self.heard.keys[index], self.heard.values[index]
             beams = len(q) > len(keys)  # of one window: as many queries to the same keys, which are read once

@@ -37,6 +37,8 @@ class Int8Decoder:
 
     def __init__(self, decoder: WhisperDecoder, vocabulary: Tensor, block: int) -> None:
         self._n_tokens = len(vocabulary)
+        self._embeddings = decoder.embed_tokens.weight.detach()  # read where they lie
+        self._places = torch.arange(decoder.config.max_target_positions)
         self._graph = Graph(functools.partial(_decoder, decoder, vocabulary, block))
 
     def __call__(
@@ -50,27 +52,30 @@ class Int8Decoder:
         """
         named = {"keys": keys, "values": values, "heard_keys": heard_keys, "heard_values": heard_values}
         inputs = {f"{name}{index}": tensor for name, tensors in named.items() for index, tensor in enumerate(tensors)}
+        n_layers, n_rows = len(keys), len(keys[0])
+        last, total = torch.empty(n_rows, dtype=torch.int32), torch.empty((), dtype=torch.int32)
+        inputs |= {"embeddings": self._embeddings, "last": last, "total": total}
         written = {f"{name}{index}_after": tensor for name in ("keys", "values") for index, tensor in enumerate(named[name])}
-        graph, n_layers, n_rows = Bound(self._graph, inputs, written), len(keys), len(keys[0])
+        graph = Bound(self._graph, inputs, written)
 
-        def step(x: Tensor, n_before: int, wanted: Sequence[int]) -> tuple[Tensor, Tensor]:
+        def step(tokens: Tensor, n_before: int, wanted: Sequence[int]) -> tuple[Tensor, Tensor]:
             """Logits and queries.
 
             Args:
-                x: float32, (n_rows, n, d), the embeddings of n tokens. GroupQueryAttention takes several tokens of several rows only
-                    where there are none before.
+                tokens: int64, (n_rows, n). GroupQueryAttention takes several tokens of several rows only where there are none before.
                 n_before: tokens before them.
                 wanted: those of the n after which to give logits.
 
             Returns:
                 logits, float32 (n_rows, len(wanted), n_vocabulary), and what all n asked of the audio, (n_rows, n, n_layers, d).
             """
-            n, d = x.shape[1:]
-            last, total = torch.full((n_rows,), n_before + n - 1, dtype=torch.int32), torch.tensor(n_before + n, dtype=torch.int32)
-            logits, asked = torch.empty(n_rows, len(wanted), self._n_tokens), torch.empty(n_rows, n, n_layers, d)
-            given = {"x": x.contiguous(), "last": last, "total": total, "wanted": torch.tensor(wanted)}
-            graph(given, {"logits": logits, "asked": asked.flatten(2)})
-            return logits, asked
+            n = tokens.shape[1]
+            last.fill_(n_before + n - 1)
+            total.fill_(n_before + n)
+            logits, asked = torch.empty(n_rows, len(wanted), self._n_tokens), torch.empty(n_rows, n, n_layers * self._embeddings.shape[1])
+            given = {"tokens": tokens.contiguous(), "places": self._places[n_before : n_before + n], "wanted": torch.tensor(wanted)}
+            graph(given, {"logits": logits, "asked": asked})
+            return logits, asked.unflatten(2, (n_layers, -1))
 
         return step
 
@@ -78,13 +83,15 @@ class Int8Decoder:
 def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Path) -> ModelProto:
     builder, n_heads, caches, written, asked = Builder(folder, block), decoder.config.decoder_attention_heads, [], [], []
 
+    positions = builder.add("Gather", [builder.constant(decoder.embed_positions.weight.float()), "places"])
+    x = builder.add("Add", [builder.add("Gather", ["embeddings", "tokens"]), positions])
     # For the audio several rows are as many queries of one window, whose keys are read once for all.
-    rows = builder.add("Shape", ["x"])
+    rows = builder.add("Shape", [x])
     n_windows = builder.add("Shape", ["heard_keys0"], start=0, end=1)
     windows = builder.add("Concat", [n_windows, builder.constant(np.array([-1, decoder.config.d_model]))], axis=0)
     first = decoder.layers[0].self_attn_layer_norm
     first_norm = [builder.constant(first.weight.float()), builder.constant(first.bias.float())]
-    x, state = "x", builder.add("LayerNormalization", ["x", *first_norm], epsilon=first.eps)
+    state = builder.add("LayerNormalization", [x, *first_norm], epsilon=first.eps)
     following = [layer.self_attn_layer_norm for layer in decoder.layers[1:]] + [decoder.layer_norm]
     for index, (layer, next_norm) in enumerate(zip(decoder.layers, following, strict=True)):
         own = [f"{name}{index}" for name in ("keys", "values", "heard_keys", "heard_values")]
@@ -117,5 +124,6 @@ def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Pa
         x = sums[2]
     builder.add("Concat", asked, ["asked"], axis=-1)
     builder.linear(builder.add("Gather", [state, "wanted"], axis=1), vocabulary, None, ["logits"])
-    inputs = {"x": np.float32, "last": np.int32, "total": np.int32, "wanted": np.int64, **dict.fromkeys(caches, np.float32)}
+    inputs = dict.fromkeys(("embeddings", *caches), np.float32) | dict.fromkeys(("last", "total"), np.int32)
+    inputs |= dict.fromkeys(("tokens", "places", "wanted"), np.int64)
     return builder.build(inputs, ["logits", "asked", *written])
