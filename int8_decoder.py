@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
+# The vocabulary is read in 4 bits, with a scale for so many weights, and exactly for so many of the likeliest tokens.
+VOCABULARY_BLOCK, N_EXACT = 64, 64
+
 
 def fused_qkv(attention: Any) -> tuple[Tensor, Tensor]:
     """Queries, keys and values in one weight; queries scaled by 1/sqrt(head size) and keys with the bias they lack."""
@@ -36,8 +39,8 @@ class Int8Decoder:
     """The decoder of one checkpoint and its vocabulary, with a scale for every `block` weights: a power of 2, at least 16."""
 
     def __init__(self, decoder: WhisperDecoder, vocabulary: Tensor, block: int) -> None:
-        self._n_tokens = len(vocabulary)
-        self._embeddings = decoder.embed_tokens.weight.detach()  # read where they lie
+        # Read where they lie, which is one place for both.
+        self._embeddings, self._vocabulary = decoder.embed_tokens.weight.detach(), vocabulary.detach()
         self._places = torch.arange(decoder.config.max_target_positions)
         self._graph = Graph(functools.partial(_decoder, decoder, vocabulary, block))
 
@@ -52,9 +55,9 @@ class Int8Decoder:
         """
         named = {"keys": keys, "values": values, "heard_keys": heard_keys, "heard_values": heard_values}
         inputs = {f"{name}{index}": tensor for name, tensors in named.items() for index, tensor in enumerate(tensors)}
-        n_layers, n_rows = len(keys), len(keys[0])
+        n_layers, n_rows, (n_vocabulary, d) = len(keys), len(keys[0]), self._vocabulary.shape
         last, total = torch.empty(n_rows, dtype=torch.int32), torch.empty((), dtype=torch.int32)
-        inputs |= {"embeddings": self._embeddings, "last": last, "total": total}
+        inputs |= {"embeddings": self._embeddings, "vocabulary": self._vocabulary, "last": last, "total": total}
         written = {f"{name}{index}_after": tensor for name in ("keys", "values") for index, tensor in enumerate(named[name])}
         graph = Bound(self._graph, inputs, written)
 
@@ -67,12 +70,13 @@ class Int8Decoder:
                 wanted: those of the n after which to give logits.
 
             Returns:
-                logits, float32 (n_rows, len(wanted), n_vocabulary), and what all n asked of the audio, (n_rows, n, n_layers, d).
+                logits less a number that is the same for all tokens, float32 (n_rows, len(wanted), n_vocabulary): exact for the
+                likeliest, as the layers have it, rough for the others; and what all n asked of the audio, (n_rows, n, n_layers, d).
             """
             n = tokens.shape[1]
             last.fill_(n_before + n - 1)
             total.fill_(n_before + n)
-            logits, asked = torch.empty(n_rows, len(wanted), self._n_tokens), torch.empty(n_rows, n, n_layers * self._embeddings.shape[1])
+            logits, asked = torch.empty(n_rows, len(wanted), n_vocabulary), torch.empty(n_rows, n, n_layers * d)
             given = {"tokens": tokens.contiguous(), "places": self._places[n_before : n_before + n], "wanted": torch.tensor(wanted)}
             graph(given, {"logits": logits, "asked": asked})
             return logits, asked.unflatten(2, (n_layers, -1))
@@ -123,7 +127,22 @@ def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Pa
         state = builder.normed_sum(sums[1], added, next_norm, [f"state{index}", "", "", sums[2]])
         x = sums[2]
     builder.add("Concat", asked, ["asked"], axis=-1)
-    builder.linear(builder.add("Gather", [state, "wanted"], axis=1), vocabulary, None, ["logits"])
-    inputs = dict.fromkeys(("embeddings", *caches), np.float32) | dict.fromkeys(("last", "total"), np.int32)
-    inputs |= dict.fromkeys(("tokens", "places", "wanted"), np.int64)
+    _logits(builder, builder.add("Gather", [state, "wanted"], axis=1), vocabulary)
+    inputs: dict[str, type] = dict.fromkeys(("embeddings", "vocabulary", *caches), np.float32)
+    inputs |= dict.fromkeys(("last", "total"), np.int32) | dict.fromkeys(("tokens", "places", "wanted"), np.int64)
     return builder.build(inputs, ["logits", "asked", *written])
+
+
+def _logits(builder: Builder, state: str, vocabulary: Tensor) -> None:
+    """First all in 4 bits, half of what would be read in 8, and then those of the likeliest tokens exactly.
+
+    All tokens share most of their embedding, which says nothing about which comes next: without it, 4 bits are nearer to the rest.
+    """
+    common, last = vocabulary.mean(0), builder.constant(np.array([-1]))
+    rough = builder.quantised_linear(state, vocabulary, None, bits=4, block=VOCABULARY_BLOCK, origin=common)
+    n_exact = builder.constant(np.array([min(N_EXACT, len(vocabulary))]))
+    builder.add("TopK", [rough, n_exact], ["likeliest", "their_tokens"], axis=-1, sorted=0)
+    rows = builder.add("Gather", ["vocabulary", "their_tokens"])
+    exact = builder.add("Squeeze", [builder.add("MatMul", [rows, builder.add("Unsqueeze", [state, last])]), last])
+    exact = builder.add("Sub", [exact, builder.float_linear(state, common[None], None)])
+    builder.add("ScatterElements", [rough, "their_tokens", exact], ["logits"], axis=-1)

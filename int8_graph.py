@@ -156,15 +156,32 @@ class Builder:
     def linear(self, x: str, weight: Tensor, bias: Tensor | None, outputs: Sequence[str] = ()) -> str:
         if self._block is None:
             return self.float_linear(x, weight, bias, outputs)
-        (n_out, n_in), levels, scales = weight.shape, [], []
+        return self.quantised_linear(x, weight, bias, outputs, bits=8, block=self._block)
+
+    def quantised_linear(
+        self,
+        x: str,
+        weight: Tensor,
+        bias: Tensor | None,
+        outputs: Sequence[str] = (),
+        *,
+        bits: int,
+        block: int,
+        origin: Tensor | None = None,
+    ) -> str:
+        """In 4 or 8 bits. `origin` is taken from each row before: the product is less by the same for all outputs."""
+        (n_out, n_in), levels, scales, largest = weight.shape, [], [], 2 ** (bits - 1) - 1
         for rows in weight.detach().split(QUANTISED_ROWS):
-            blocks = F.pad(rows.float(), (0, -n_in % self._block)).view(len(rows), -1, self._block)
-            scales.append(blocks.abs().amax(-1, keepdim=True).clamp_min_(1e-8).div_(127))
-            levels.append((blocks / scales[-1]).round_().add_(128).to(torch.uint8))
+            rows = rows.float() if origin is None else rows.float() - origin
+            blocks = F.pad(rows, (0, -n_in % block)).view(len(rows), -1, block)
+            scales.append(blocks.abs().amax(-1, keepdim=True).clamp_min_(1e-8).div_(largest))
+            of_rows = (blocks / scales[-1]).round_().add_(largest + 1).to(torch.uint8)
+            # Of 4 bits there are two in a byte, the first in its lower half.
+            levels.append(of_rows if bits == 8 else of_rows[..., ::2] + 16 * of_rows[..., 1::2])
         constants = [self.constant(torch.cat(each)) for each in (levels, [scale.flatten() for scale in scales])]
         if bias is not None:
             constants += ["", "", self.constant(bias.float())]
-        return self.add("MatMulNBits", [x, *constants], outputs, K=n_in, N=n_out, bits=8, block_size=self._block, accuracy_level=INT8)
+        return self.add("MatMulNBits", [x, *constants], outputs, K=n_in, N=n_out, bits=bits, block_size=block, accuracy_level=INT8)
 
     def float_linear(self, x: str, weight: Tensor, bias: Tensor | None, outputs: Sequence[str] = ()) -> str:
         """In float32 in any case."""

@@ -17,7 +17,7 @@ import int8_graph
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
 from fast_whisper import BLOCK, PRECISE_BLOCK, Decoder, FastWhisper, encode, prepare
-from int8_decoder import Int8Decoder
+from int8_decoder import N_EXACT, Int8Decoder, _logits
 from int8_graph import Bound, Builder, Graph
 from kernels import relative_error
 from tests.sounds import CLIPS, COUNTING
@@ -142,7 +142,27 @@ def test_a_small_checkpoint_fits_it(small_english_whisper: str) -> None:
     with torch.inference_mode():
         heard, tokens = encode(float32, [np.ones(SAMPLING_RATE, np.float32)], 1.0), torch.tensor([[1, 2, 3]])
         ours, theirs = (Decoder.new(form, heard, 3)(tokens, [0, 1, 2]) for form in (int8, float32))
-    assert relative_error(ours, theirs) < 0.05
+    assert difference(ours, theirs) < 0.0005
+
+
+@torch.inference_mode()
+def test_the_likeliest_tokens_are_exact(whisper: Whisper) -> None:
+    vocabulary = whisper.model.proj_out.weight
+
+    def build(folder: Path) -> ModelProto:
+        builder = Builder(folder, BLOCK)
+        _logits(builder, "state", vocabulary)
+        return builder.build({"state": np.float32, "vocabulary": np.float32}, ["logits"])
+
+    states = vocabulary[:600:100].view(2, 3, -1)  # as after rows of tokens: each is most like one of them
+    logits, exact = torch.empty(2, 3, len(vocabulary)), states @ vocabulary.T
+    Bound(Graph(build), {"vocabulary": vocabulary}, {})({"state": states.contiguous()}, {"logits": logits})
+    # Beside them they are rough; all less the same number.
+    exact -= (exact - logits).mean(-1, keepdim=True)
+    assert 0.001 < relative_error(logits, exact) < 0.15
+    likeliest = exact.topk(N_EXACT // 8).indices
+    ours, theirs = (each.gather(-1, likeliest) for each in (logits, exact))
+    assert torch.allclose(ours - ours[..., :1], theirs - theirs[..., :1], atol=1e-6)
 
 
 def test_a_kernel_that_computes_wrongly_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
