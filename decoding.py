@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
 import time
 import unicodedata
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -32,25 +30,21 @@ import checkpoints
 from alignment import align, median
 from audio import SAMPLING_RATE
 from checkpoints import Engine, Whisper
+from cores import N_THREADS, Turns, counted, free_threads, is_shared, threads
 from errors import RefusalError, Stopped
 from fast_whisper import (
     HOP,
     N_SAMPLES_PER_POSITION,
-    N_THREADS,
     POSITIONS_STEP,
     WINDOW_SECONDS,
     Decoder,
     FastWhisper,
     Heard,
     Tokens,
-    counted,
     encode,
     fast,
-    free_threads,
-    is_shared,
     set_step_threads,
     step_threads,
-    threads,
 )
 from int8_decoder import Int8Decoder
 from repetition import COMPRESSION_RATIO, TOKENS_PER_SECOND, compression_ratio, is_endless, loop_period, made_up, moves_on, twice_period
@@ -91,35 +85,6 @@ NO_SPEECH_PROBABILITY = 0.6
 
 LOOP_EVERY = 4  # steps from look to look for a loop, as the rest of the budget would only be more of it
 SLOW_STEP = 4  # times the fastest step so far: another process has come
-
-
-class Turns:
-    """Lets as many in at once as there are cores, in the order in which they came.
-
-    Windows take turns, not files: nobody waits for another's whole hour. A semaphore would not do: whoever leaves it and
-    comes back at once, as a long file does from window to window, is ahead of those whom it has only begun to wake.
-    """
-
-    def __init__(self, n_at_once: int) -> None:
-        self._free = n_at_once
-        self._waiting: deque[threading.Event] = deque()
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._free:
-                self._free -= 1
-                return
-            called = threading.Event()
-            self._waiting.append(called)
-        called.wait()
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
-            else:
-                self._free += 1
 
 
 _turns = Turns(N_THREADS)

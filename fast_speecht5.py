@@ -30,7 +30,7 @@ import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor, nn
 from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan
 
-from fast_whisper import STEP_THREADS, free_threads
+from cores import STEP_THREADS, free_threads
 from int8_graph import Bound, Builder, Graph, int8_is_faster, set_num_threads
 from kernels import Linear, fastest_dtype, float_linear
 

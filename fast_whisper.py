@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from torch import Tensor
 
 import int8_graph
 from audio import SAMPLING_RATE
+from cores import STEP_THREADS, threads
 from int8_decoder import Int8Decoder, fused_qkv, scaled_q
 from int8_graph import int8_is_faster
 from kernels import Linear, fastest_dtype, float_linear, int8_rows_are_faster, int8_rows_linear
@@ -50,12 +50,6 @@ N_FLOAT_LAYERS = 1
 # 128, 0.0013, a step takes a tenth less, and a sentence of the long recordings was left out.
 BLOCK, PRECISE_BLOCK = 32, 16
 ATTENTION_ROWS = 128  # queries at once in the encoder: their scores stay in the second-level cache
-
-N_THREADS = torch.get_num_threads()  # for the encoder
-# A decoder step is some hundred parallel regions of microseconds. On two free cores they take 0.6 of the time of one; where the second
-# core is busy, regions wait for the scheduler, and a step takes twice as long.
-STEP_THREADS = min(2, N_THREADS)
-STALL_SECONDS = 0.0005  # a parallel region that takes this long waited for a core
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -313,19 +307,6 @@ def fast(whisper: Whisper, precise: bool = False) -> FastWhisper:
 
 
 @contextmanager
-def threads(n_threads: int) -> Iterator[None]:
-    """This thread's operators on `n_threads` cores.
-
-    The count is put back to N_THREADS, not to what it was: another decode may be between its own two settings.
-    """
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(N_THREADS)
-
-
-@contextmanager
 def step_threads(fast_whisper: FastWhisper, n_threads: int) -> Iterator[None]:
     """This thread's decoder steps on up to STEP_THREADS of `n_threads` cores."""
     with threads(1):
@@ -339,46 +320,6 @@ def set_step_threads(fast_whisper: FastWhisper, n_threads: int) -> None:
     n_torch, n_onnx = (1, n_threads) if isinstance(fast_whisper.decoder, Int8Decoder) else (n_threads, 1)
     torch.set_num_threads(n_torch)
     int8_graph.set_num_threads(n_onnx)
-
-
-_n_decoding = 0  # decodes in this process at this moment
-_counting = threading.Lock()
-
-
-@contextmanager
-def counted() -> Iterator[None]:
-    """Counts a decode while it runs."""
-    global _n_decoding
-    with _counting:
-        _n_decoding += 1
-    try:
-        yield
-    finally:
-        with _counting:
-            _n_decoding -= 1
-
-
-def is_shared() -> bool:
-    """Whether another decode runs at this moment."""
-    return _n_decoding > 1
-
-
-def free_threads() -> int:
-    """How many threads this decode should have now: N_THREADS where a second core is idle, else one.
-
-    Where it is not, even the encoder is up to ten times as slow on two threads as on one.
-    """
-    if N_THREADS == 1 or is_shared():
-        return 1
-    x = torch.zeros(1 << 17)  # elements enough for torch to share an addition
-    with threads(N_THREADS):
-        x.add_(1)  # wakes the threads
-        for _ in range(4):
-            start = time.perf_counter()
-            x.add_(1)
-            if time.perf_counter() - start > STALL_SECONDS:
-                return 1
-    return N_THREADS
 
 
 # --- waveform -> encoder ------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
 # The vocabulary is read in 4 bits, with a scale for so many weights, and exactly for so many of the likeliest tokens.
-VOCABULARY_BLOCK, N_EXACT = 64, 64
+VOCABULARY_BLOCK, N_EXACT = 64, 32
 
 
 def fused_qkv(attention: Any) -> tuple[Tensor, Tensor]:

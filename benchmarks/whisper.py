@@ -31,8 +31,9 @@ import soxr
 import embedded
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_embedded_voice, load_whisper
+from cores import N_THREADS, threads
 from decoding import PADDING_SECONDS, decode
-from fast_whisper import N_THREADS, encode, fast, threads
+from fast_whisper import encode, fast
 from tests.measures import megabytes_held
 
 MAX_SHORT_SECONDS = 28

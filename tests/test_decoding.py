@@ -19,6 +19,7 @@ import kernels
 from alignment import align
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
+from cores import Turns
 from errors import Stopped
 from fast_whisper import Decoder, encode, fast, log_mel
 from int8_decoder import Int8Decoder
@@ -325,7 +326,7 @@ def test_alignment_follows_a_diagonal() -> None:
 
 
 def test_turns_are_taken_in_the_order_of_coming() -> None:
-    turns, order = decoding.Turns(1), []
+    turns, order = Turns(1), []
 
     def take(name: str) -> None:
         with turns:

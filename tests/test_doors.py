@@ -33,6 +33,7 @@ import streams
 import visitors
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings
+from cores import Turns
 from endpoints import WholeFiles
 from errors import RefusalError
 from service import Service
@@ -293,7 +294,7 @@ def test_a_cascade_that_takes_too_long_says_so_and_keeps_what_is_done(monkeypatc
 
 
 def test_one_decoder_that_hangs_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_turns", decoding.Turns(2))  # as on two cores
+    monkeypatch.setattr(decoding, "_turns", Turns(2))  # as on two cores
     released, decode = threading.Event(), decoding._decode_windows
     whisper = checkpoints.load_whisper("openai/whisper-base", Settings())
 
