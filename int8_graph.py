@@ -79,7 +79,7 @@ class Graph:
                 # Its threads wait for work by spinning. Between two steps they would take a core from the encoder, or from another visitor.
                 options.add_session_config_entry("session.force_spinning_stop", "1")
                 # From files: of bytes a session would keep a copy, and weights beside the graph are read where they lie.
-                with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, torch.inference_mode():
                     path = Path(folder) / "step.onnx"
                     path.write_bytes(self._build(path.parent).SerializeToString())
                     self._sessions[n_threads] = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -170,15 +170,19 @@ class Builder:
         origin: Tensor | None = None,
     ) -> str:
         """In 4 or 8 bits. `origin` is taken from each row before: the product is less by the same for all outputs."""
-        (n_out, n_in), levels, scales, largest = weight.shape, [], [], 2 ** (bits - 1) - 1
-        for rows in weight.detach().split(QUANTISED_ROWS):
-            rows = rows.float() if origin is None else rows.float() - origin
-            blocks = F.pad(rows, (0, -n_in % block)).view(len(rows), -1, block)
-            scales.append(blocks.abs().amax(-1, keepdim=True).clamp_min_(1e-8).div_(largest))
-            of_rows = (blocks / scales[-1]).round_().add_(largest + 1).to(torch.uint8)
+        (n_out, n_in), largest = weight.shape, 2 ** (bits - 1) - 1
+        n_blocks = -(-n_in // block)
+        # All of each at once: between parts that stay, glibc would not use again what the temporary tensors leave.
+        levels, scales = torch.empty(n_out, n_blocks, block * bits // 8, dtype=torch.uint8), torch.empty(n_out, n_blocks, 1)
+        for start in range(0, n_out, QUANTISED_ROWS):
+            some = slice(start, start + QUANTISED_ROWS)
+            rows = weight[some].float() if origin is None else weight[some].float() - origin
+            blocks = F.pad(rows, (0, -n_in % block)).view(len(rows), n_blocks, block)
+            scales[some] = blocks.abs().amax(-1, keepdim=True).clamp_min_(1e-8).div_(largest)
+            of_rows = (blocks / scales[some]).round_().add_(largest + 1).to(torch.uint8)
             # Of 4 bits there are two in a byte, the first in its lower half.
-            levels.append(of_rows if bits == 8 else of_rows[..., ::2] + 16 * of_rows[..., 1::2])
-        constants = [self.constant(torch.cat(each)) for each in (levels, [scale.flatten() for scale in scales])]
+            levels[some] = of_rows if bits == 8 else of_rows[..., ::2] + 16 * of_rows[..., 1::2]
+        constants = [self.constant(levels), self.constant(scales.flatten())]
         if bias is not None:
             constants += ["", "", self.constant(bias.float())]
         return self.add("MatMulNBits", [x, *constants], outputs, K=n_in, N=n_out, bits=bits, block_size=block, accuracy_level=INT8)
