@@ -3,8 +3,8 @@
 Knows: which precision and which kernels are fast here, and that weights are shared while caches are not.
 Does not know: windows, temperatures, timestamps, text; that is in decoding.py.
 
-- Where this machine is faster that way, the encoder computes in bfloat16, and most of its weights and all of the decoder's are int8.
-  What that costs, a translation shows: its encoder has the checkpoint's own weights, and its decoder more scales.
+- Where this machine is faster that way, the encoder computes in bfloat16, and most of its weights and those of the decoder's layers are
+  int8. What that costs, a translation shows: its encoder has the checkpoint's own weights, and its decoder's layers more scales.
 - A decoder step is one graph where it is int8 (int8_graph.py), else small operators on preallocated tensors: no cache classes, no hooks.
 
 Source of the architecture: openai/whisper `audio.py` and `model.py`; of the weights: `WhisperForConditionalGeneration`.
@@ -46,8 +46,8 @@ POSITIONS_STEP = 32  # of windows of up to ten steps; longer ones have steps of 
 WINDOW_SECONDS = 30.0  # Whisper hears 30 s at a time
 # Layers of the encoder that are never int8: what the first one loses comes to the decoder as five times what any other loses.
 N_FLOAT_LAYERS = 1
-# Weights to a scale in the decoder. Its next token differs from float32's by a KL divergence of 0.0006 and 0.0004 (scratch run, with a
-# vocabulary in int8, too). With 128, 0.0013, a step takes a tenth less, and a sentence of the long recordings was left out.
+# Weights to a scale in the decoder's layers. The next token differs from float32's by a KL divergence of 0.0006 and 0.0004 (scratch run,
+# with the vocabulary in int8, too). With 128, 0.0013, a step takes a tenth less, and a sentence of the long recordings was left out.
 BLOCK, PRECISE_BLOCK = 32, 16
 ATTENTION_ROWS = 128  # queries at once in the encoder: their scores stay in the second-level cache
 
@@ -83,7 +83,7 @@ class _DecoderLayer:
 
 @dataclass(frozen=True, eq=False)
 class FloatDecoder:
-    """The layers of a decoder by torch's operators."""
+    """A decoder by torch's operators."""
 
     embeddings: Tensor  # (n_vocabulary, d)
     positions: Tensor  # (448, d)
@@ -294,7 +294,7 @@ def fast(whisper: Whisper, precise: bool = False) -> FastWhisper:
     """The fast form of a loaded checkpoint: made on the first call, shared by all later ones.
 
     Args:
-        precise: no layer of the encoder is in int8, and the decoder's have more scales.
+        precise: no layer of the encoder is in int8, and the decoder's layers have more scales.
     """
     with _preparing:
         model = whisper.model
@@ -469,7 +469,7 @@ class Decoder:
             tokens: int64, (n_windows, n), which follow those before.
 
         Returns:
-            float32, (n_windows, len(wanted), n_vocabulary).
+            float32, (n_windows, len(wanted), n_vocabulary); from an `Int8Decoder` less a number for each place, and rough where unlikely.
         """
         whisper, start, n = self.fast_whisper, self.n_tokens, tokens.shape[1]
         end = self.n_tokens = start + n

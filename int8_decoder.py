@@ -1,6 +1,6 @@
-"""A Whisper decoder and its vocabulary as one graph with int8 weights.
+"""A Whisper decoder as one graph: its layers with int8 weights, its vocabulary in 4 bits and exactly for the likeliest tokens.
 
-Knows: how the layers of a checkpoint become operators. Does not know: tokens, windows, who decodes.
+Knows: how a checkpoint's weights become operators. Does not know: which tokens may follow, windows, who decodes.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ def scaled_q(attention: Any) -> tuple[Tensor, Tensor]:
 
 
 class Int8Decoder:
-    """The decoder of one checkpoint and its vocabulary, with a scale for every `block` weights: a power of 2, at least 16."""
+    """The decoder of one checkpoint, with a scale for every `block` weights of its layers: a power of 2, at least 16."""
 
     def __init__(self, decoder: WhisperDecoder, vocabulary: Tensor, block: int) -> None:
-        # Read where they lie, which is one place for both.
-        self._embeddings, self._vocabulary = decoder.embed_tokens.weight.detach(), vocabulary.detach()
-        self._places = torch.arange(decoder.config.max_target_positions)
-        self._graph = Graph(functools.partial(_decoder, decoder, vocabulary, block))
+        # Read where they lie: most often both are the same, and a copy would take 100 MB.
+        self._embeddings = decoder.embed_tokens.weight.detach().float()
+        self._vocabulary = self._embeddings if vocabulary is decoder.embed_tokens.weight else vocabulary.detach().float()
+        self._positions = torch.arange(decoder.config.max_target_positions)
+        self._graph = Graph(functools.partial(_decoder, decoder, self._vocabulary, block))
 
     def __call__(
         self, keys: Sequence[Tensor], values: Sequence[Tensor], heard_keys: Sequence[Tensor], heard_values: Sequence[Tensor]
@@ -78,7 +79,7 @@ class Int8Decoder:
             last.fill_(n_before + n - 1)
             total.fill_(n_before + n)
             logits, asked = torch.empty(n_rows, len(wanted), n_vocabulary), torch.empty(n_rows, n, n_layers * d)
-            given = {"tokens": tokens.contiguous(), "places": self._places[n_before : n_before + n], "wanted": torch.tensor(wanted)}
+            given = {"tokens": tokens.contiguous(), "positions": self._positions[n_before : n_before + n], "wanted": torch.tensor(wanted)}
             graph(given, {"logits": logits, "asked": asked})
             return logits, asked.unflatten(2, (n_layers, -1))
 
@@ -88,7 +89,7 @@ class Int8Decoder:
 def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Path) -> ModelProto:
     builder, n_heads, caches, written, asked = Builder(folder, block), decoder.config.decoder_attention_heads, [], [], []
 
-    positions = builder.add("Gather", [builder.constant(decoder.embed_positions.weight.float()), "places"])
+    positions = builder.add("Gather", [builder.constant(decoder.embed_positions.weight.float()), "positions"])
     x = builder.add("Add", [builder.add("Gather", ["embeddings", "tokens"]), positions])
     # For the audio several rows are as many queries of one window, whose keys are read once for all.
     rows = builder.add("Shape", [x])
@@ -130,7 +131,7 @@ def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Pa
     builder.add("Concat", asked, ["asked"], axis=-1)
     _logits(builder, builder.add("Gather", [state, "wanted"], axis=1), vocabulary)
     inputs: dict[str, type] = dict.fromkeys(("embeddings", "vocabulary", *caches), np.float32)
-    inputs |= dict.fromkeys(("last", "total"), np.int32) | dict.fromkeys(("tokens", "places", "wanted"), np.int64)
+    inputs |= dict.fromkeys(("last", "total"), np.int32) | dict.fromkeys(("tokens", "positions", "wanted"), np.int64)
     return builder.build(inputs, ["logits", "asked", *written])
 
 
@@ -138,12 +139,14 @@ def _logits(builder: Builder, state: str, vocabulary: Tensor) -> None:
     """First all in 4 bits, half of what would be read in 8, and then those of the likeliest tokens exactly.
 
     All tokens share most of their embedding, which says nothing about which comes next: without it, 4 bits are nearer to the rest.
+    The likeliest are those of all tokens: which of them may follow, decoding.py decides afterwards.
     """
-    common, last = vocabulary.mean(0), builder.constant(np.array([-1]))
+    common, last_axis = vocabulary.mean(0), builder.constant(np.array([-1]))
     rough = builder.quantised_linear(state, vocabulary, None, bits=4, block=VOCABULARY_BLOCK, origin=common)
     n_exact = builder.constant(np.array([min(N_EXACT, len(vocabulary))]))
     builder.add("TopK", [rough, n_exact], ["likeliest", "their_tokens"], axis=-1, sorted=0)
-    rows = builder.add("Gather", ["vocabulary", "their_tokens"])
-    exact = builder.add("Squeeze", [builder.add("MatMul", [rows, builder.add("Unsqueeze", [state, last])]), last])
+    their_rows = builder.add("Gather", ["vocabulary", "their_tokens"])
+    exact = builder.add("MatMul", [their_rows, builder.add("Unsqueeze", [state, last_axis])])
+    exact = builder.add("Squeeze", [exact, last_axis])
     exact = builder.add("Sub", [exact, builder.float_linear(state, common[None], None)])
     builder.add("ScatterElements", [rough, "their_tokens", exact], ["logits"], axis=-1)

@@ -1,4 +1,4 @@
-"""A decoder's step as one graph that ONNX Runtime computes, with weights in int8 or in float32.
+"""A decoder's step as one graph that ONNX Runtime computes, with weights in 8 or 4 bits or in float32.
 
 Knows: ONNX's operators, how weights become theirs, and on how many cores a graph runs. Does not know: models.
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 INT8 = 4  # MatMulNBits' accuracy_level: products of int8 with int8
 SMALLEST_BLOCK = 16  # that MatMulNBits takes
+LARGEST_4_BIT_ERROR = 0.25  # relative, of one product: twice what they cost, and far below what a wrong kernel gives
 OPSET, IR_VERSION = 18, 10  # of ONNX
 OF_ONNX_RUNTIME = ("Gelu", "GroupQueryAttention", "MatMulNBits", "MultiHeadAttention", "SkipLayerNormalization")
 WEIGHTS = "weights"  # the file beside a graph
@@ -50,7 +51,7 @@ def set_num_threads(n_threads: int) -> None:
 
 
 class Graph:
-    """Made ready for a number of threads when that is first asked for, with a copy of the weights. Any number of threads may share it."""
+    """Made ready for a number of threads when that is first asked for, with a copy of its constants. Any number of threads may share it."""
 
     def __init__(self, build: Callable[[Path], ModelProto]) -> None:
         """`build` writes the weights into a folder, and gives the graph that names them."""
@@ -213,7 +214,7 @@ _measuring = threading.Lock()
 
 
 def int8_is_faster() -> bool:
-    """Whether int8 is near float32 on this machine, and faster: for one row, as a step has, whose weight is larger than a cache."""
+    """Whether 8 and 4 bits are near float32 here, and faster: for one row, as a step has, whose weight is larger than a cache."""
     with _measuring:
         return _int8_is_faster()
 
@@ -222,25 +223,33 @@ def int8_is_faster() -> bool:
 def _int8_is_faster() -> bool:
     weight, x = torch.randn(16384, 512), torch.randn(2, 512)
 
-    def build(folder: Path) -> ModelProto:
-        builder = Builder(folder, SMALLEST_BLOCK)
-        builder.linear("x", weight, None, ["y"])
-        return builder.build({"x": np.float32}, ["y"])
+    def product(bits: int, block: int) -> Callable[[Tensor], Tensor]:
+        def build(folder: Path) -> ModelProto:
+            builder = Builder(folder, block)
+            builder.quantised_linear("x", weight, None, ["y"], bits=bits, block=block)
+            return builder.build({"x": np.float32}, ["y"])
 
-    graph, float32 = Bound(Graph(build), {}, {}), float_linear(weight, None, torch.float32)
+        graph = Bound(Graph(build), {}, {})
 
-    def int8(x: Tensor) -> Tensor:
-        y = torch.empty(len(x), len(weight))
-        graph({"x": x}, {"y": y})
-        return y
+        def linear(x: Tensor) -> Tensor:
+            y = torch.empty(len(x), len(weight))
+            graph({"x": x}, {"y": y})
+            return y
 
+        return linear
+
+    def is_near_and_faster(product: Callable[[Tensor], Tensor], largest_error: float) -> bool:
+        is_near = relative_error(product(x), float32(x)) < largest_error
+        return is_near and seconds(lambda: product(x[:1])) < seconds(lambda: float32(x[:1]))
+
+    float32 = float_linear(weight, None, torch.float32)
     n_threads, n_torch = _local.n_threads, torch.get_num_threads()
     set_num_threads(1)  # a busy second core would decide
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            is_near = relative_error(int8(x), float32(x)) < LARGEST_ERROR
-            return is_near and seconds(lambda: int8(x[:1])) < seconds(lambda: float32(x[:1]))
+            in_8_bits = is_near_and_faster(product(8, SMALLEST_BLOCK), LARGEST_ERROR)
+            return in_8_bits and is_near_and_faster(product(4, 4 * SMALLEST_BLOCK), LARGEST_4_BIT_ERROR)
     finally:
         set_num_threads(n_threads)
         torch.set_num_threads(n_torch)

@@ -148,6 +148,15 @@ def test_a_small_checkpoint_fits_it(small_english_whisper: str) -> None:
     assert difference(ours, theirs) < 0.0005
 
 
+def test_a_checkpoint_in_bfloat16_fits_it(small_english_whisper: str) -> None:
+    small = load_whisper(small_english_whisper, Settings(device="cpu", dtype="bfloat16"))
+    decoder = Int8Decoder(small.model.model.decoder, small.model.proj_out.weight, BLOCK)
+    form = replace(prepare(small.model, small.tokenizer, small.feature_extractor.mel_filters), decoder=decoder)
+    with torch.inference_mode():
+        heard = encode(form, [np.ones(SAMPLING_RATE, np.float32)], 1.0)
+        assert Decoder.new(form, heard, 3)(torch.tensor([[1, 2, 3]])).isfinite().all()
+
+
 @torch.inference_mode()
 def test_the_likeliest_tokens_are_exact(whisper: Whisper) -> None:
     vocabulary = whisper.model.proj_out.weight
@@ -173,7 +182,7 @@ def test_a_kernel_that_computes_wrongly_is_not_chosen(monkeypatch: pytest.Monkey
     assert not int8_graph._int8_is_faster.__wrapped__()
 
 
-def test_a_graph_is_made_in_less_memory_than_the_checkpoint_is_loaded_in() -> None:
+def test_a_graph_is_made_in_little_more_memory_than_the_checkpoint_is_loaded_in() -> None:
     """In a process of its own, whose peak is theirs: where torch kept what a gradient would need, it was 200 MB more."""
     script = """
 from checkpoints import Settings, load_whisper
