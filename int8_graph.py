@@ -238,11 +238,12 @@ def _int8_is_faster() -> bool:
 
         return linear
 
-    def is_near_and_faster(product: Callable[[Tensor], Tensor], largest_error: float) -> bool:
-        is_near = relative_error(product(x), float32(x)) < largest_error
-        return is_near and seconds(lambda: product(x[:1])) < seconds(lambda: float32(x[:1]))
-
     float32 = float_linear(weight, None, torch.float32)
+
+    def is_near_and_faster(linear: Callable[[Tensor], Tensor], largest_error: float) -> bool:
+        is_near = relative_error(linear(x), float32(x)) < largest_error
+        return is_near and seconds(lambda: linear(x[:1])) < seconds(lambda: float32(x[:1]))
+
     n_threads, n_torch = _local.n_threads, torch.get_num_threads()
     set_num_threads(1)  # a busy second core would decide
     torch.set_num_threads(1)
