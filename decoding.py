@@ -179,7 +179,7 @@ class _Attempt:
 def _places(fast_whisper: FastWhisper, heard: Heard, asked: Sequence[Tensor], first: int, n_tokens: int) -> np.ndarray:
     """Seconds in one window, (n_tokens,): where each token from `first` on is said, as the median of the alignment heads has it."""
     queries = slice(first - 1, first - 1 + n_tokens)  # a token's queries ask where the next one is
-    scores = [asked[layer][head, queries] @ heard.keys[layer][0, head].T for layer, head in fast_whisper.alignment_heads]
+    scores = [asked[layer][head, queries] @ heard.key(layer, head).T for layer, head in fast_whisper.alignment_heads]
     return torch.stack(scores).argmax(-1).float().median(0).values.cpu().numpy() / POSITIONS_PER_SECOND
 
 
@@ -715,7 +715,7 @@ def _words(
     n_positions = max(1, min(heard.values[0].shape[2], round(n_samples / N_SAMPLES_PER_POSITION)))
     scores = torch.stack(
         [
-            attempt.asked[layer][head, begin : len(read)] @ heard.keys[layer][0, head, :n_positions].T
+            attempt.asked[layer][head, begin : len(read)] @ heard.key(layer, head)[:n_positions].T
             for layer, head in fast_whisper.alignment_heads
         ]
     )

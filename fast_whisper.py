@@ -327,15 +327,26 @@ def set_step_threads(fast_whisper: FastWhisper, n_threads: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What the decoder attends to, for each of its layers, in its own dtype: one query is answered no faster in bfloat16."""
+    """What the decoder attends to, for each of its layers, in its own dtype, which is int8 for an `Int8Decoder`."""
 
     keys: tuple[Tensor, ...]  # (n_windows, n_heads, n_positions, head)
     values: tuple[Tensor, ...]  # as above
+    scales: Tensor | None  # of int8, float32, (2, n_layers, 1, n_heads, 1, head): the keys', then the values'
     seconds: tuple[float, ...]  # of audio in each window, without the silence that follows it
 
     def window(self, index: int) -> Heard:
         one = slice(index, index + 1)
-        return Heard(tuple(keys[one] for keys in self.keys), tuple(values[one] for values in self.values), self.seconds[one])
+        return Heard(tuple(keys[one] for keys in self.keys), tuple(values[one] for values in self.values), self.scales, self.seconds[one])
+
+    def key(self, layer: int, head: int) -> Tensor:
+        """Of the first window, (n_positions, head), as the queries are that ask it."""
+        keys = self.keys[layer][0, head]
+        return keys if self.scales is None else keys * self.scales[0, layer, 0, head]
+
+    def in_floats(self) -> tuple[Tensor, ...]:
+        """The keys of every layer, then the values: what `benchmarks.whisper encoder` compares."""
+        parts = (*self.keys, *self.values)
+        return parts if self.scales is None else tuple(map(torch.mul, parts, self.scales.flatten(0, 1)))
 
 
 def log_mel(fast_whisper: FastWhisper, waveforms: Sequence[np.ndarray], n_samples: int) -> Tensor:
@@ -367,20 +378,37 @@ def encode(
         n_samples = min(n_samples, -(-shortest // step) * step)
     # On a CPU one after another: what one window needs stays in the cache, and four together take half as long again.
     at_once = 1 if fast_whisper.device.type == "cpu" else len(waveforms)
-    d, n_heads, n_layers = fast_whisper.encoder_positions.shape[1], fast_whisper.n_heads, fast_whisper.n_decoder_layers
-    shape = (2, n_layers, len(waveforms), n_heads, n_samples // N_SAMPLES_PER_POSITION, d // n_heads)
-    # Written where they stay: put together afterwards, several windows would be there twice.
-    keys, values = torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
-    for start in range(0, len(waveforms), at_once):
-        group = slice(start, start + at_once)
-        heard = _encode(fast_whisper, log_mel(fast_whisper, waveforms[group], n_samples), check)
-        for kept, of_group in zip((*keys, *values), heard, strict=True):
-            kept[group] = of_group
-    return Heard(tuple(keys), tuple(values), tuple(len(waveform) / SAMPLING_RATE for waveform in waveforms))
+    groups = [slice(start, start + at_once) for start in range(0, len(waveforms), at_once)]
+    heard = [_encode(fast_whisper, log_mel(fast_whisper, waveforms[group], n_samples), check) for group in groups]
+    scales, n_parts = None, 2 * fast_whisper.n_decoder_layers
+    if isinstance(fast_whisper.decoder, Int8Decoder):
+        scales = _in_levels(heard).view(2, fast_whisper.n_decoder_layers, 1, fast_whisper.n_heads, 1, -1)
+    head = fast_whisper.encoder_positions.shape[1] // fast_whisper.n_heads
+    shape = (2, fast_whisper.n_decoder_layers, len(waveforms), fast_whisper.n_heads, n_samples // N_SAMPLES_PER_POSITION, head)
+    dtype = fast_whisper.decoder_dtype if scales is None else torch.int8
+    keys, values = torch.empty(shape, dtype=dtype, device=fast_whisper.device)
+    for group in groups:
+        of_group = heard.pop(0)  # one by one: else several windows would be there twice
+        for kept, part in zip((*keys, *values), _heads(of_group, n_parts, fast_whisper.n_heads), strict=True):
+            kept[group] = part
+    return Heard(tuple(keys), tuple(values), scales, tuple(len(waveform) / SAMPLING_RATE for waveform in waveforms))
 
 
-def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -> list[Tensor]:
-    """(n_windows, n_mels, n_frames) -> the keys of every decoder layer, then the values, as `Heard` has them but for the dtype."""
+def _in_levels(groups: Sequence[Tensor]) -> Tensor:
+    """Makes int8's levels of what the decoder will attend to, in place, and gives the scale of each channel.
+
+    A channel's scale is the same for all windows: an attention of ONNX Runtime has one.
+    """
+    largest = torch.stack([torch.maximum(group.amax((0, 1)), -group.amin((0, 1))) for group in groups]).amax(0)
+    # In the groups' own dtype, so that nothing is rounded differently there and here. Not 127, which bfloat16 may pass.
+    levels_per_one = 126 / largest.clamp_min(1e-8)
+    for group in groups:
+        group.mul_(levels_per_one).round_()
+    return 1 / levels_per_one.float()
+
+
+def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -> Tensor:
+    """(n_windows, n_mels, n_frames) -> the keys of every decoder layer, then the values: (n_windows, n_positions, 2 * n_layers * d)."""
     # 1. The convolutions.
     x = mel.to(fast_whisper.encoder_dtype)
     for stride, (weight, bias) in enumerate(fast_whisper.convolutions, start=1):
@@ -395,8 +423,7 @@ def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -
         x.add_(layer.attention_out(_merged(_encoder_attention(q, k, v))))
         x.add_(layer.fc2(layer.fc1(layer.mlp_norm(x))))
     # 3. What every decoder layer will ask for, once.
-    x = fast_whisper.encoder_norm(x.to(fast_whisper.encoder_dtype))
-    return _heads(fast_whisper.cross_kv(x), 2 * fast_whisper.n_decoder_layers, fast_whisper.n_heads)
+    return fast_whisper.cross_kv(fast_whisper.encoder_norm(x.to(fast_whisper.encoder_dtype)))
 
 
 def _heads(x: Tensor, n_parts: int, n_heads: int) -> list[Tensor]:
@@ -475,7 +502,9 @@ class Decoder:
         end = self.n_tokens = start + n
         decoder = whisper.decoder
         if isinstance(decoder, Int8Decoder):
-            self._step = self._step or decoder(self.keys, self.values, self.heard.keys, self.heard.values)
+            heard = self.heard
+            assert heard.scales is not None, "heard by another form"
+            self._step = self._step or decoder(heard.scales, self.keys, self.values, heard.keys, heard.values)
             logits, self.queries[:, start:end] = self._step(tokens, start, wanted)
             return logits
         x = decoder.embeddings[tokens].to(whisper.decoder_dtype) + decoder.positions[start:end]

@@ -47,27 +47,39 @@ class Int8Decoder:
         self._graph = Graph(functools.partial(_decoder, decoder, self._vocabulary, block))
 
     def __call__(
-        self, keys: Sequence[Tensor], values: Sequence[Tensor], heard_keys: Sequence[Tensor], heard_values: Sequence[Tensor]
+        self,
+        scales: Tensor,
+        keys: Sequence[Tensor],
+        values: Sequence[Tensor],
+        heard_keys: Sequence[Tensor],
+        heard_values: Sequence[Tensor],
     ) -> Callable[[Tensor, int, Sequence[int]], tuple[Tensor, Tensor]]:
         """One decode: a function that goes on with more tokens, and writes their keys and values behind those of the tokens before.
 
         Args:
+            scales: of what is heard, float32, (2, n_layers, 1, n_heads, 1, head): the keys', then the values'.
             keys, values: of the tokens, float32, per layer (n_rows, n_heads, n_positions, head).
-            heard_keys, heard_values: of the audio, per layer (n_windows, n_heads, n_heard, head), for as many rows each.
+            heard_keys, heard_values: of the audio, int8, per layer (n_windows, n_heads, n_heard, head), for as many rows each.
         """
         named = {"keys": keys, "values": values, "heard_keys": heard_keys, "heard_values": heard_values}
         inputs = {f"{name}{index}": tensor for name, tensors in named.items() for index, tensor in enumerate(tensors)}
-        n_layers, n_rows, (n_vocabulary, d) = len(keys), len(keys[0]), self._vocabulary.shape
+        written = {f"{name}_after": tensor for name, tensor in inputs.items()}
+        inputs |= {
+            f"{name}_scale{index}": scale for name, each in zip(("keys", "values"), scales, strict=True) for index, scale in enumerate(each)
+        }
+        n_layers, n_rows, n_windows, (n_vocabulary, d) = len(keys), len(keys[0]), len(heard_keys[0]), self._vocabulary.shape
         last, total = torch.empty(n_rows, dtype=torch.int32), torch.empty((), dtype=torch.int32)
-        inputs |= {"embeddings": self._embeddings, "vocabulary": self._vocabulary, "last": last, "total": total}
-        written = {f"{name}{index}_after": tensor for name in ("keys", "values") for index, tensor in enumerate(named[name])}
+        n_heard = heard_keys[0].shape[2]
+        last_heard, total_heard = torch.full((n_windows,), n_heard - 1, dtype=torch.int32), torch.tensor(n_heard, dtype=torch.int32)
+        inputs |= {"embeddings": self._embeddings, "vocabulary": self._vocabulary, "none": torch.empty(n_windows, 0, d)}
+        inputs |= {"last": last, "total": total, "last_heard": last_heard, "total_heard": total_heard}
         graph = Bound(self._graph, inputs, written)
 
         def step(tokens: Tensor, n_before: int, wanted: Sequence[int]) -> tuple[Tensor, Tensor]:
             """Logits and queries.
 
             Args:
-                tokens: int64, (n_rows, n). GroupQueryAttention takes several tokens of several rows only where there are none before.
+                tokens: int64, (n_rows, n); several of several rows only where each row has a window of its own, or none before.
                 n_before: tokens before them.
                 wanted: those of the n after which to give logits.
 
@@ -76,6 +88,13 @@ class Int8Decoder:
                 likeliest, as the layers have it, rough for the others; and what all n asked of the audio, (n_rows, n, n_layers, d).
             """
             n = tokens.shape[1]
+            if n > 1 and n_windows > 1:  # the attention goes on with several tokens of one row only
+                each = []
+                for row in range(n_rows):
+                    one = slice(row, row + 1)
+                    of_row = ([tensor[one] for tensor in tensors] for tensors in named.values())
+                    each.append(self(scales, *of_row)(tokens[one], n_before, wanted))
+                return torch.cat([logits for logits, _ in each]), torch.cat([asked for _, asked in each])
             last.fill_(n_before + n - 1)
             total.fill_(n_before + n)
             logits, asked = torch.empty(n_rows, len(wanted), n_vocabulary), torch.empty(n_rows, n, n_layers * d)
@@ -87,7 +106,8 @@ class Int8Decoder:
 
 
 def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Path) -> ModelProto:
-    builder, n_heads, caches, written, asked = Builder(folder, block), decoder.config.decoder_attention_heads, [], [], []
+    builder, n_heads = Builder(folder, block), decoder.config.decoder_attention_heads
+    floats, levels, written, asked = [], [], [], []
 
     positions = builder.add("Gather", [builder.constant(decoder.embed_positions.weight.float()), "positions"])
     x = builder.add("Add", [builder.add("Gather", ["embeddings", "tokens"]), positions])
@@ -100,15 +120,17 @@ def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Pa
     state = builder.add("LayerNormalization", [x, *first_norm], epsilon=first.eps)
     following = [layer.self_attn_layer_norm for layer in decoder.layers[1:]] + [decoder.layer_norm]
     for index, (layer, next_norm) in enumerate(zip(decoder.layers, following, strict=True)):
-        own = [f"{name}{index}" for name in ("keys", "values", "heard_keys", "heard_values")]
-        caches += own
-        written += [f"{name}_after" for name in own[:2]]
+        own, heard = ([f"{kind}{name}{index}" for name in ("keys", "values")] for kind in ("", "heard_"))
+        scales = [f"{name}_scale{index}" for name in ("keys", "values")]
+        floats += own + scales
+        levels += heard
+        written += [f"{name}_after" for name in own + heard]
         # 1. The tokens before.
         qkv = builder.linear(state, *fused_qkv(layer.self_attn))
         attention = builder.add(
             "GroupQueryAttention",
-            [qkv, "", "", *own[:2], "last", "total"],
-            [f"attention{index}", *written[-2:]],
+            [qkv, "", "", *own, "last", "total"],
+            [f"attention{index}", *written[-4:-2]],
             num_heads=n_heads,
             kv_num_heads=n_heads,
             scale=1.0,
@@ -119,7 +141,18 @@ def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Pa
         # 2. The audio.
         asked.append(builder.linear(state, *scaled_q(layer.encoder_attn)))
         q = builder.add("Reshape", [asked[-1], windows])
-        attention = builder.add("MultiHeadAttention", [q, *own[2:]], num_heads=n_heads, scale=1.0)
+        attention = builder.add(
+            "GroupQueryAttention",
+            [q, "none", "none", *heard, "last_heard", "total_heard", *[""] * 5, *scales],
+            [f"of_audio{index}", *written[-2:]],
+            num_heads=n_heads,
+            kv_num_heads=n_heads,
+            scale=1.0,
+            causal=0,
+            kv_cache_bit_width=8,
+            k_quant_type="PER_CHANNEL",
+            v_quant_type="PER_CHANNEL",
+        )
         attention = builder.add("Reshape", [attention, rows])
         added = builder.linear(attention, layer.encoder_attn.out_proj.weight, layer.encoder_attn.out_proj.bias)
         state = builder.normed_sum(sums[0], added, layer.final_layer_norm, [f"heard{index}", "", "", sums[1]])
@@ -130,8 +163,10 @@ def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Pa
         x = sums[2]
     builder.add("Concat", asked, ["asked"], axis=-1)
     _logits(builder, builder.add("Gather", [state, "wanted"], axis=1), vocabulary)
-    inputs: dict[str, type] = dict.fromkeys(("embeddings", "vocabulary", *caches), np.float32)
-    inputs |= dict.fromkeys(("last", "total"), np.int32) | dict.fromkeys(("tokens", "positions", "wanted"), np.int64)
+    inputs: dict[str, type] = dict.fromkeys(("embeddings", "vocabulary", "none", *floats), np.float32) | dict.fromkeys(levels, np.int8)
+    inputs |= dict.fromkeys(("last", "total", "last_heard", "total_heard"), np.int32) | dict.fromkeys(
+        ("tokens", "positions", "wanted"), np.int64
+    )
     return builder.build(inputs, ["logits", "asked", *written])
 
 

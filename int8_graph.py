@@ -31,11 +31,11 @@ INT8 = 4  # MatMulNBits' accuracy_level: products of int8 with int8
 SMALLEST_BLOCK = 16  # that MatMulNBits takes
 LARGEST_4_BIT_ERROR = 0.25  # relative, of one product: twice what they cost, and far below what a wrong kernel gives
 OPSET, IR_VERSION = 18, 10  # of ONNX
-OF_ONNX_RUNTIME = ("Gelu", "GroupQueryAttention", "MatMulNBits", "MultiHeadAttention", "SkipLayerNormalization")
+OF_ONNX_RUNTIME = ("Gelu", "GroupQueryAttention", "MatMulNBits", "SkipLayerNormalization")
 WEIGHTS = "weights"  # the file beside a graph
 ALIGNMENT = 4096  # bytes: where each weight begins in it, so that it can be mapped
 QUANTISED_ROWS = 2048  # of a weight at once: all of a vocabulary would take hundreds of megabytes
-ELEMENTS = {torch.float32: np.float32, torch.int32: np.int32, torch.int64: np.int64}
+ELEMENTS = {torch.float32: np.float32, torch.int8: np.int8, torch.int32: np.int32, torch.int64: np.int64}
 
 
 class _Local(threading.local):
@@ -201,10 +201,9 @@ class Builder:
     def build(self, inputs: Mapping[str, type], outputs: Sequence[str]) -> ModelProto:
         from onnx import helper
 
-        def value(name: str, element: type = np.float32) -> Any:
-            return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(element)), None)
-
-        values_in, values_out = [value(*each) for each in inputs.items()], [value(name) for name in outputs]
+        elements = {name: helper.np_dtype_to_tensor_dtype(np.dtype(element)) for name, element in inputs.items()}
+        values_in = [helper.make_tensor_value_info(name, element, None) for name, element in elements.items()]
+        values_out = [helper.make_empty_tensor_value_info(name) for name in outputs]
         graph = helper.make_graph(self._nodes, "step", values_in, values_out, self._constants)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)

@@ -237,7 +237,7 @@ def encoder(found: list[Clip]) -> None:
     differences = []
     for waveform in waveforms:
         heard = [encode(form, [waveform], PADDING_SECONDS) for form in forms.values()]
-        given, precise = (torch.cat([part.flatten() for part in (*each.keys, *each.values)]) for each in heard)
+        given, precise = (torch.cat([part.flatten() for part in each.in_floats()]) for each in heard)
         differences.append(float((given - precise).norm() / precise.norm()))
     print(f"{len(waveforms)} times 10 s: relative difference {np.mean(differences):.4f} on average, {max(differences):.4f} at most")
     for n_threads in sorted({1, N_THREADS}):

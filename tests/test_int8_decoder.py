@@ -69,8 +69,7 @@ def test_a_prompt_and_steps_after_it_are_nearly_float32s(
     int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor, n_threads: int
 ) -> None:
     int8_graph.set_num_threads(n_threads)
-    heard = encode(float32, waveforms[:1], 1.0)
-    decoder, exact = (Decoder.new(form, heard, tokens.shape[1]) for form in (int8, float32))
+    decoder, exact = (Decoder.new(form, encode(form, waveforms[:1], 1.0), tokens.shape[1]) for form in (int8, float32))
     prompt, places = tokens[:, :6], [0, 3, 5]
     assert difference(decoder(prompt, places), exact(prompt, places)) < 0.01
     for token in tokens[:, 6:].split(1, dim=1):
@@ -81,14 +80,20 @@ def test_a_prompt_and_steps_after_it_are_nearly_float32s(
 
 
 @torch.inference_mode()
-def test_hypotheses_and_windows_do_not_depend_on_each_other(
-    int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor
-) -> None:
-    heard, louder = (encode(float32, [waveforms[0], beside], 1.0) for beside in (waveforms[1], 5 * waveforms[1][::-1]))
+def test_what_it_hears_is_in_int8(int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray]) -> None:
+    heard, exact = (encode(form, waveforms, 1.0) for form in (int8, float32))
+    for computed, part in zip(heard.in_floats(), exact.in_floats(), strict=True):
+        assert relative_error(computed, part) < 0.02
+    assert torch.equal(heard.window(1).key(2, 3), heard.in_floats()[2][1, 3])
+
+
+@torch.inference_mode()
+def test_hypotheses_and_windows_do_not_depend_on_each_other(int8: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor) -> None:
+    heard, louder = (encode(int8, [waveforms[0], beside], 1.0) for beside in (waveforms[1], 5 * waveforms[1][::-1]))
     prompt, following = tokens[:, :5], tokens[:, 5:8]
-    # 1. Two windows, each as by itself, and the same whatever is beside it.
+    # 1. Two windows, each as by itself, whatever is beside it.
     together, other = (Decoder.new(int8, each, 20)(prompt.expand(2, -1), [4]) for each in (heard, louder))
-    assert torch.equal(together[0], other[0])
+    assert difference(together[0], other[0]) < 0.002, "the scales of what they hear are one for both"
     for index in range(2):
         alone = Decoder.new(int8, heard.window(index), 20)(prompt, [4])
         assert difference(together[index], alone[0]) < 0.01
@@ -106,9 +111,9 @@ def test_hypotheses_and_windows_do_not_depend_on_each_other(
 
 @torch.inference_mode()
 def test_a_decoder_that_is_set_back_goes_on_after_fewer_tokens(
-    int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor
+    int8: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor
 ) -> None:
-    decoder = Decoder.new(int8, encode(float32, waveforms[:1], 1.0), tokens.shape[1])
+    decoder = Decoder.new(int8, encode(int8, waveforms[:1], 1.0), tokens.shape[1])
     decoder(tokens[:, :6])
     first = decoder(tokens[:, 6:7])
     for token in (123, 456):
@@ -117,11 +122,9 @@ def test_a_decoder_that_is_set_back_goes_on_after_fewer_tokens(
     assert torch.equal(decoder(tokens[:, 6:7]), first)
 
 
-def test_two_visitors_may_run_it_at_once(
-    int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor
-) -> None:
+def test_two_visitors_may_run_it_at_once(int8: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor) -> None:
     with torch.inference_mode():
-        heard = encode(float32, waveforms, 1.0)
+        heard = encode(int8, waveforms, 1.0)
 
     @torch.inference_mode()
     def decoded(index: int) -> torch.Tensor:
@@ -143,8 +146,8 @@ def test_a_small_checkpoint_fits_it(small_english_whisper: str) -> None:
         float32 = prepare(small.model, small.tokenizer, small.feature_extractor.mel_filters)
     int8 = replace(float32, decoder=Int8Decoder(small.model.model.decoder, small.model.proj_out.weight, BLOCK))
     with torch.inference_mode():
-        heard, tokens = encode(float32, [np.ones(SAMPLING_RATE, np.float32)], 1.0), torch.tensor([[1, 2, 3]])
-        ours, theirs = (Decoder.new(form, heard, 3)(tokens, [0, 1, 2]) for form in (int8, float32))
+        sound, tokens = np.ones(SAMPLING_RATE, np.float32), torch.tensor([[1, 2, 3]])
+        ours, theirs = (Decoder.new(form, encode(form, [sound], 1.0), 3)(tokens, [0, 1, 2]) for form in (int8, float32))
     assert difference(ours, theirs) < 0.0005
 
 
