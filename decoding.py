@@ -353,11 +353,11 @@ def _read_prompt(
 
 
 def _allowed(fast_whisper: FastWhisper, logits: Tensor, forced: Sequence[int], tokens: Sequence[Sequence[int]], options: Options) -> Tensor:
-    """The logits, (n_rows, n_vocabulary), of the token after each row's `tokens`: float32, and -inf where it may not be that one."""
+    """The logits, (n_rows, n_vocabulary), of the token after each row's `tokens`: float32, made -inf where it may not be that one."""
     special = fast_whisper.tokens
-    logits = logits + fast_whisper.suppress
+    logits.index_fill_(1, fast_whisper.suppressed, -torch.inf)
     if not forced and not any(tokens):
-        logits += fast_whisper.suppress_first
+        logits.index_fill_(1, fast_whisper.suppressed_first, -torch.inf)
     if options.timestamps:
         for row, before in enumerate(tokens):
             _apply_timestamp_rules(logits[row], [*forced, *before], special)
@@ -542,21 +542,25 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
                 return [_search(fast_whisper, window, prompt, len(prefix), budget, options) for window in windows]
             return _generate(fast_whisper, heard, prompt, len(prefix), budget, temperature, options)
 
+        def places_of(own: Heard, attempt: _Attempt) -> np.ndarray:
+            return _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(prefix) + len(attempt.tokens))
+
         outcomes = []
         for index, attempt in enumerate(generate(heard, options.temperatures[0])):
             # 3. Ask again where the answer looks wrong: first with all 30 s, then hotter.
             own = heard.window(index)
+            places = places_of(own, attempt)
             if len(options.temperatures) > 1:
                 doubtful = not attempt.is_good()
                 if not doubtful and options.padding_seconds is not None:
-                    said = (*prefix, *attempt.tokens)
-                    places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(said))
                     # Between a phrase and the same once more is a comma, and behind that a full stop.
+                    said = (*prefix, *attempt.tokens)
                     spoken = [index for index, token in enumerate(said) if _is_spoken(fast_whisper, token)]
                     doubtful = not options.timestamps and _stops_early(places, waveforms[index])
                     doubtful = doubtful or _says_twice([said[index] for index in spoken], places[spoken])
                 if doubtful:
                     own, attempt = _ask_again(fast_whisper, waveforms[index], own, attempt, generate, options)
+                    places = places_of(own, attempt)
             # 4. Time.
             start = spans[index][0] / SAMPLING_RATE
             segments = () if attempt.silent else _segments(fast_whisper, attempt, start, len(waveforms[index]) / SAMPLING_RATE)
@@ -567,8 +571,7 @@ def _decode_windows(fast_whisper: FastWhisper, waveform: np.ndarray, spans: Sequ
             end = start + len(waveforms[index]) / SAMPLING_RATE
             is_text = [token < fast_whisper.tokens.end for token in (*prefix, *attempt.tokens)]
             if segments and any(is_text):
-                places = _places(fast_whisper, own, attempt.asked, len(prompt) - len(prefix), len(is_text))[is_text]
-                end = _heard_until(start + float(places[-2:].max()), segments[-1].end, end, options)
+                end = _heard_until(start + float(places[is_text][-2:].max()), segments[-1].end, end, options)
             outcomes.append(Decoded("".join(segment.text for segment in segments), segments, language, end, words))
     return outcomes
 

@@ -121,15 +121,15 @@ class FastWhisper:
     n_positions: int  # tokens that a decoder can hold: 448
     mel_filters: Tensor  # float32, (n_mels, 201)
     mel_window: Tensor  # float32, (400,)
-    convolutions: tuple[tuple[Tensor, Tensor], ...]
+    convolutions: tuple[Linear, ...]  # and their activations, of the 3 frames that each position is made of
     encoder_positions: Tensor  # (1500, d)
     encoder_layers: tuple[_EncoderLayer, ...]
     encoder_norm: Norm
     cross_kv: Linear  # the keys of every decoder layer at once, then the values
     n_decoder_layers: int
     decoder: Int8Decoder | FloatDecoder
-    suppress: Tensor  # (n_vocabulary,): 0 or -inf
-    suppress_first: Tensor  # as above, for the first token of a window
+    suppressed: Tensor  # int64: tokens that never follow
+    suppressed_first: Tensor  # nor come first in a window
     alignment_heads: tuple[tuple[int, int], ...]  # (layer, head)
     tokens: Tokens
     tokenizer: WhisperTokenizer
@@ -164,15 +164,15 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             n_positions=config.max_target_positions,
             mel_filters=torch.from_numpy(np.ascontiguousarray(mel_filters.T, dtype=np.float32)).to(device),
             mel_window=torch.hann_window(N_FFT, device=device),
-            convolutions=tuple((c.weight.to(encoder_dtype), c.bias.to(encoder_dtype)) for c in (side.conv1, side.conv2)),
+            convolutions=tuple(float_linear(*_frames(conv), encoder_dtype, "gelu") for conv in (side.conv1, side.conv2)),
             encoder_positions=side.embed_positions.weight.to(encoder_dtype),
             encoder_layers=_encoder_layers(model, encoder_dtype, encoder_is_int8),
             encoder_norm=_norm(side.layer_norm, encoder_dtype),
             cross_kv=float_linear(*cross_kv, encoder_dtype),
             n_decoder_layers=len(decoder.layers),
             decoder=Int8Decoder(decoder, model.proj_out.weight, BLOCK) if decoder_is_int8 else _float_decoder(model, decoder_dtype),
-            suppress=_mask(config.vocab_size, tokens.suppressed).to(device),
-            suppress_first=_mask(config.vocab_size, tokens.suppressed_first).to(device),
+            suppressed=torch.tensor(tokens.suppressed, dtype=torch.int64, device=device),
+            suppressed_first=torch.tensor(tokens.suppressed_first, dtype=torch.int64, device=device),
             alignment_heads=_alignment_heads(model),
             tokens=tokens,
             tokenizer=tokenizer,
@@ -208,6 +208,11 @@ def _encoder_layers(model: WhisperForConditionalGeneration, dtype: torch.dtype, 
         )
 
     return tuple(layer(module, is_int8 and index >= N_FLOAT_LAYERS) for index, module in enumerate(model.model.encoder.layers))
+
+
+def _frames(convolution: Any) -> tuple[Tensor, Tensor]:
+    """A convolution as a product with the frames under it: half to two thirds of its time, and laid out as the layers want it."""
+    return convolution.weight.transpose(1, 2).flatten(1), convolution.bias
 
 
 def _float_decoder(model: WhisperForConditionalGeneration, dtype: torch.dtype) -> FloatDecoder:
@@ -277,12 +282,6 @@ def _alignment_heads(model: WhisperForConditionalGeneration) -> tuple[tuple[int,
     named = getattr(model.generation_config, "alignment_heads", None) or ()
     heads = tuple((int(layer), int(head)) for layer, head in named if layer < n_layers and head < n_heads)
     return heads or tuple((layer, head) for layer in range(n_layers // 2, n_layers) for head in range(n_heads))
-
-
-def _mask(size: int, tokens: Sequence[int]) -> Tensor:
-    mask = torch.zeros(size)
-    mask[list(tokens)] = -torch.inf
-    return mask
 
 
 # By whether they are precise.
@@ -410,11 +409,10 @@ def _in_levels(groups: Sequence[Tensor]) -> Tensor:
 def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -> Tensor:
     """(n_windows, n_mels, n_frames) -> the keys of every decoder layer, then the values: (n_windows, n_positions, 2 * n_layers * d)."""
     # 1. The convolutions.
-    x = mel.to(fast_whisper.encoder_dtype)
-    for stride, (weight, bias) in enumerate(fast_whisper.convolutions, start=1):
-        x = F.gelu(F.conv1d(x, weight, bias, stride=stride, padding=1))
-    # Contiguous: else every layer's sum is laid out like this one, and every norm copies it first.
-    x = x.transpose(1, 2).contiguous().add_(fast_whisper.encoder_positions[: x.shape[2]])
+    x = mel.to(fast_whisper.encoder_dtype).transpose(1, 2)
+    for stride, linear in enumerate(fast_whisper.convolutions, start=1):
+        x = linear(F.pad(x, (0, 0, 1, 1)).unfold(1, 3, stride).transpose(2, 3).flatten(2))
+    x.add_(fast_whisper.encoder_positions[: x.shape[1]])
     # 2. The layers.
     for layer in fast_whisper.encoder_layers:
         check()
