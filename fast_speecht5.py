@@ -197,30 +197,35 @@ def _decode(
         for name, own, text in zip(("keys", "values"), cache[index], cross_kv(encoded).chunk(2, -1), strict=True):
             inputs |= {f"{name}{index}": own, f"text_{name}{index}": heads(text)}
             written[f"{name}{index}_after"] = own
-    graph = Bound(prepared.step, inputs, written)
+    positions = prenet.encode_positions.alpha * prenet.encode_positions.pe[0, :n_steps]
+    mel, position = torch.zeros(n_sentences, 1, n_bins), positions[0].clone()
+    masks = [torch.empty(linear.out_features) for linear in prenet.layers]
+    last, total = torch.empty(n_sentences, dtype=torch.int32), torch.empty((), dtype=torch.int32)
+    inputs |= {"mel": mel, "position": position, "last": last, "total": total}
+    inputs |= {f"dropout{index}": mask for index, mask in enumerate(masks)}
+    written["mel_and_stop"] = mel_and_stop = torch.empty(n_sentences, 1, (n_bins + 1) * config.reduction_factor)
+    graph, dropout = Bound(prepared.step, inputs, written), config.speech_decoder_prenet_dropout
     set_num_threads(min(STEP_THREADS, free_threads()))
-    positions = (prenet.encode_positions.alpha * prenet.encode_positions.pe[0, :n_steps]).contiguous()
-    dropout = config.speech_decoder_prenet_dropout
 
-    mel = torch.zeros(n_sentences, 1, n_bins)
     running = list(range(n_sentences))
     for step in range(n_steps):
         # 3. The prenet's dropout stays on in inference, by design, and is one mask for all sentences. transformers draws one
         #    for every past frame too, and uses the last.
-        masks = [torch.empty(linear.out_features).bernoulli_(dropout) / (1 - dropout) for linear in prenet.layers]
-        given = {"mel": mel, "position": positions[step], **{f"dropout{index}": mask for index, mask in enumerate(masks)}}
-        given |= {"last": torch.full((n_sentences,), step, dtype=torch.int32), "total": torch.tensor(step + 1, dtype=torch.int32)}
-        mel_and_stop = torch.empty(n_sentences, 1, (n_bins + 1) * config.reduction_factor)
-        graph(given, {"mel_and_stop": mel_and_stop})
+        for mask in masks:
+            mask.bernoulli_(dropout).div_(1 - dropout)
+        position.copy_(positions[step])
+        last.fill_(step)
+        total.fill_(step + 1)
+        graph()
         # 4. Two mel frames, and whether each sentence is over.
         spectra, stop = mel_and_stop[:, 0].split([n_bins * config.reduction_factor, config.reduction_factor], -1)
-        spectra = spectra.reshape(n_sentences, config.reduction_factor, n_bins)
+        spectra = spectra.reshape(n_sentences, config.reduction_factor, n_bins).clone()
         says_stop = (stop.sigmoid().sum(-1) >= threshold).tolist()
         yield spectra, running
         running = [index for index in running if step + 1 < longest[index] and not (says_stop[index] and step + 1 >= shortest[index])]
         if not running:
             return
-        mel = spectra[:, -1:].contiguous()
+        mel.copy_(spectra[:, -1:])
 
 
 def _joined(*linears: nn.Linear) -> tuple[Tensor, Tensor]:

@@ -494,7 +494,8 @@ class Decoder:
             tokens: int64, (n_windows, n), which follow those before.
 
         Returns:
-            float32, (n_windows, len(wanted), n_vocabulary); from an `Int8Decoder` less a number for each place, and rough where unlikely.
+            float32, (n_windows, len(wanted), n_vocabulary). From an `Int8Decoder` less a number for each place, rough where unlikely, and
+            after a single token there until the next one.
         """
         whisper, start, n = self.fast_whisper, self.n_tokens, tokens.shape[1]
         end = self.n_tokens = start + n

@@ -31,7 +31,7 @@ INT8 = 4  # MatMulNBits' accuracy_level: products of int8 with int8
 SMALLEST_BLOCK = 16  # that MatMulNBits takes
 LARGEST_4_BIT_ERROR = 0.25  # relative, of one product: twice what they cost, and far below what a wrong kernel gives
 OPSET, IR_VERSION = 18, 10  # of ONNX
-OF_ONNX_RUNTIME = ("Gelu", "GroupQueryAttention", "MatMulNBits", "SkipLayerNormalization")
+OF_ONNX_RUNTIME = ("Gelu", "GroupQueryAttention", "MatMulNBits", "MultiHeadAttention", "SkipLayerNormalization")
 WEIGHTS = "weights"  # the file beside a graph
 ALIGNMENT = 4096  # bytes: where each weight begins in it, so that it can be mapped
 QUANTISED_ROWS = 2048  # of a weight at once: all of a vocabulary would take hundreds of megabytes
@@ -87,28 +87,22 @@ class Graph:
 
 
 class Bound:
-    """A graph, and where it finds and leaves what stays in its place from run to run. All tensors are contiguous."""
+    """A graph, and where it finds its inputs and leaves its outputs. All tensors are contiguous."""
 
     def __init__(self, graph: Graph, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
         """Outputs may be the memory of inputs."""
         self._graph, self._inputs, self._outputs = graph, inputs, outputs
         self._bindings: dict[InferenceSession, Any] = {}
 
-    def __call__(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
-        """Runs it with the others in these places."""
+    def __call__(self) -> None:
         session = self._graph.session(_local.n_threads)
         binding = self._bindings.get(session)
         if binding is None:
             binding = self._bindings[session] = session.io_binding()
-            _bind(binding, self._inputs, self._outputs)
-        _bind(binding, inputs, outputs)
+            for bind, tensors in ((binding.bind_input, self._inputs), (binding.bind_output, self._outputs)):
+                for name, tensor in tensors.items():
+                    bind(name, "cpu", 0, ELEMENTS[tensor.dtype], tuple(tensor.shape), tensor.data_ptr())
         session.run_with_iobinding(binding)
-
-
-def _bind(binding: Any, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
-    for bind, tensors in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
-        for name, tensor in tensors.items():
-            bind(name, "cpu", 0, ELEMENTS[tensor.dtype], tuple(tensor.shape), tensor.data_ptr())
 
 
 class Builder:
@@ -228,11 +222,11 @@ def _int8_is_faster() -> bool:
             builder.quantised_linear("x", weight, None, ["y"], bits=bits, block=block)
             return builder.build({"x": np.float32}, ["y"])
 
-        graph = Bound(Graph(build), {}, {})
+        graph = Graph(build)
 
         def linear(x: Tensor) -> Tensor:
             y = torch.empty(len(x), len(weight))
-            graph({"x": x}, {"y": y})
+            Bound(graph, {"x": x}, {"y": y})()
             return y
 
         return linear

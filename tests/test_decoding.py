@@ -356,7 +356,7 @@ def test_a_search_is_likelier_than_greed_and_keeps_its_hypotheses_apart(whisper:
         # What was said of each token while others were followed beside it, against the text by itself.
         decoder = Decoder.new(fast_whisper, heard, len(prompt) + len(searched.tokens))
         logits = [decoder(torch.tensor([prompt]), [len(prompt) - 1])]
-        logits += [decoder(torch.tensor([[token]])) for token in searched.tokens]
+        logits += [decoder(torch.tensor([[token]])).clone() for token in searched.tokens]
         logits = torch.cat(logits, 1)[0].index_fill(1, fast_whisper.suppressed, -torch.inf)
         logits[0, fast_whisper.suppressed_first] = -torch.inf
         logits[:, fast_whisper.tokens.no_timestamps :] = -torch.inf
