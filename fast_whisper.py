@@ -28,7 +28,7 @@ from torch import Tensor
 import int8_graph
 from audio import SAMPLING_RATE
 from cores import STEP_THREADS, threads
-from int8_decoder import Int8Decoder, fused_qkv, scaled_q
+from int8_decoder import Int8Decoder, fused_qkv, scaled_q, write_levels
 from int8_graph import int8_is_faster
 from kernels import Linear, fastest_dtype, float_linear, int8_rows_are_faster, int8_rows_linear
 
@@ -378,32 +378,22 @@ def encode(
     # On a CPU one after another: what one window needs stays in the cache, and four together take half as long again.
     at_once = 1 if fast_whisper.device.type == "cpu" else len(waveforms)
     groups = [slice(start, start + at_once) for start in range(0, len(waveforms), at_once)]
-    heard = [_encode(fast_whisper, log_mel(fast_whisper, waveforms[group], n_samples), check) for group in groups]
-    scales, n_parts = None, 2 * fast_whisper.n_decoder_layers
+    n_heads, n_parts = fast_whisper.n_heads, 2 * fast_whisper.n_decoder_layers
+    heard = [_heads(_encode(fast_whisper, log_mel(fast_whisper, waveforms[group], n_samples), check), n_parts, n_heads) for group in groups]
+    head = fast_whisper.encoder_positions.shape[1] // n_heads
+    shape = (n_parts, len(waveforms), n_heads, n_samples // N_SAMPLES_PER_POSITION, head)
+    scales = None
     if isinstance(fast_whisper.decoder, Int8Decoder):
-        scales = _in_levels(heard).view(2, fast_whisper.n_decoder_layers, 1, fast_whisper.n_heads, 1, -1)
-    head = fast_whisper.encoder_positions.shape[1] // fast_whisper.n_heads
-    shape = (2, fast_whisper.n_decoder_layers, len(waveforms), fast_whisper.n_heads, n_samples // N_SAMPLES_PER_POSITION, head)
-    dtype = fast_whisper.decoder_dtype if scales is None else torch.int8
-    keys, values = torch.empty(shape, dtype=dtype, device=fast_whisper.device)
-    for group in groups:
-        of_group = heard.pop(0)  # one by one: else several windows would be there twice
-        for kept, part in zip((*keys, *values), _heads(of_group, n_parts, fast_whisper.n_heads), strict=True):
-            kept[group] = part
+        kept = torch.empty(shape, dtype=torch.int8)
+        scales = torch.stack([write_levels(levels, parts) for levels, parts in zip(kept, zip(*heard, strict=True), strict=True)])
+        scales = scales.unflatten(0, (2, -1))
+    else:
+        kept = torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
+        for group in groups:
+            for part, of_group in zip(kept, heard.pop(0), strict=True):  # else several windows would be there twice
+                part[group] = of_group
+    keys, values = kept.chunk(2)
     return Heard(tuple(keys), tuple(values), scales, tuple(len(waveform) / SAMPLING_RATE for waveform in waveforms))
-
-
-def _in_levels(groups: Sequence[Tensor]) -> Tensor:
-    """Makes int8's levels of what the decoder will attend to, in place, and gives the scale of each channel.
-
-    A channel's scale is the same for all windows: an attention of ONNX Runtime has one.
-    """
-    largest = torch.stack([torch.maximum(group.amax((0, 1)), -group.amin((0, 1))) for group in groups]).amax(0)
-    # In the groups' own dtype, so that nothing is rounded differently there and here. Not 127, which bfloat16 may pass.
-    levels_per_one = 126 / largest.clamp_min(1e-8)
-    for group in groups:
-        group.mul_(levels_per_one).round_()
-    return 1 / levels_per_one.float()
 
 
 def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -> Tensor:

@@ -36,6 +36,32 @@ def scaled_q(attention: Any) -> tuple[Tensor, Tensor]:
     return attention.q_proj.weight * attention.scaling, attention.q_proj.bias * attention.scaling
 
 
+def write_levels(levels: Tensor, groups: Sequence[Tensor]) -> Tensor:
+    """Keys or values of some windows in int8, and the scale of each channel: one for all of them, as the attention takes no more.
+
+    Args:
+        levels: int8, (n_windows, n_heads, n_heard, head): where they are written.
+        groups: float, together as many.
+
+    Returns:
+        float32, (1, n_heads, 1, head).
+    """
+    largest = torch.stack([_largest(group) for group in groups]).amax(0)
+    # In the groups' own dtype, so that the scale is what they were divided by. Not 127, which bfloat16 may pass.
+    levels_per_one = 126 / largest.clamp_min_(1e-8)
+    start = 0
+    for group in groups:
+        levels[start : start + len(group)] = (group * levels_per_one).round_()
+        start += len(group)
+    return 1 / levels_per_one.float()
+
+
+def _largest(x: Tensor) -> Tensor:
+    """Without its sign, of each channel. As integers they are in the same order, and compared in less than half the time."""
+    integers = torch.int16 if x.itemsize == 2 else torch.int32
+    return (x.view(integers) & torch.iinfo(integers).max).amax((0, 2), keepdim=True).view(x.dtype)
+
+
 class Int8Decoder:
     """The decoder of one checkpoint, with a scale for every `block` weights of its layers: a power of 2, at least 16."""
 
