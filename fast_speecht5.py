@@ -219,7 +219,7 @@ def _decode(
         graph()
         # 4. Two mel frames, and whether each sentence is over.
         spectra, stop = mel_and_stop[:, 0].split([n_bins * config.reduction_factor, config.reduction_factor], -1)
-        spectra = spectra.reshape(n_sentences, config.reduction_factor, n_bins).clone()
+        spectra = spectra.reshape(n_sentences, config.reduction_factor, n_bins).clone()  # the next step's come to the same place
         says_stop = (stop.sigmoid().sum(-1) >= threshold).tolist()
         yield spectra, running
         running = [index for index in running if step + 1 < longest[index] and not (says_stop[index] and step + 1 >= shortest[index])]

@@ -28,7 +28,7 @@ from torch import Tensor
 import int8_graph
 from audio import SAMPLING_RATE
 from cores import STEP_THREADS, threads
-from int8_decoder import Int8Decoder, fused_qkv, scaled_q, write_levels
+from int8_decoder import Int8Decoder, fused_qkv, in_int8, scaled_q
 from int8_graph import int8_is_faster
 from kernels import Linear, fastest_dtype, float_linear, int8_rows_are_faster, int8_rows_linear
 
@@ -116,7 +116,7 @@ class FastWhisper:
     device: torch.device
     encoder_dtype: torch.dtype  # of activations; sums of int8 layers are float32
     encoder_is_int8: bool  # whether the weights of all layers but the first are
-    decoder_dtype: torch.dtype  # of activations and caches
+    decoder_dtype: torch.dtype  # of activations and caches; what an `Int8Decoder` attends to in the audio is int8
     n_heads: int  # of either side: every Whisper has as many here as there
     n_positions: int  # tokens that a decoder can hold: 448
     mel_filters: Tensor  # float32, (n_mels, 201)
@@ -330,12 +330,13 @@ class Heard:
 
     keys: tuple[Tensor, ...]  # (n_windows, n_heads, n_positions, head)
     values: tuple[Tensor, ...]  # as above
-    scales: Tensor | None  # of int8, float32, (2, n_layers, 1, n_heads, 1, head): the keys', then the values'
+    scales: Tensor | None  # of int8, (2, n_layers, n_windows, n_heads, 1, head): the keys', then the values'; None where these are floats
     seconds: tuple[float, ...]  # of audio in each window, without the silence that follows it
 
     def window(self, index: int) -> Heard:
         one = slice(index, index + 1)
-        return Heard(tuple(keys[one] for keys in self.keys), tuple(values[one] for values in self.values), self.scales, self.seconds[one])
+        scales = None if self.scales is None else self.scales[:, :, one]
+        return Heard(tuple(keys[one] for keys in self.keys), tuple(values[one] for values in self.values), scales, self.seconds[one])
 
     def key(self, layer: int, head: int) -> Tensor:
         """Of the first window, (n_positions, head), as the queries are that ask it."""
@@ -377,22 +378,23 @@ def encode(
         n_samples = min(n_samples, -(-shortest // step) * step)
     # On a CPU one after another: what one window needs stays in the cache, and four together take half as long again.
     at_once = 1 if fast_whisper.device.type == "cpu" else len(waveforms)
-    groups = [slice(start, start + at_once) for start in range(0, len(waveforms), at_once)]
     n_heads, n_parts = fast_whisper.n_heads, 2 * fast_whisper.n_decoder_layers
-    heard = [_heads(_encode(fast_whisper, log_mel(fast_whisper, waveforms[group], n_samples), check), n_parts, n_heads) for group in groups]
     head = fast_whisper.encoder_positions.shape[1] // n_heads
     shape = (n_parts, len(waveforms), n_heads, n_samples // N_SAMPLES_PER_POSITION, head)
-    scales = None
-    if isinstance(fast_whisper.decoder, Int8Decoder):
-        kept = torch.empty(shape, dtype=torch.int8)
-        scales = torch.stack([write_levels(levels, parts) for levels, parts in zip(kept, zip(*heard, strict=True), strict=True)])
-        scales = scales.unflatten(0, (2, -1))
-    else:
-        kept = torch.empty(shape, dtype=fast_whisper.decoder_dtype, device=fast_whisper.device)
-        for group in groups:
-            for part, of_group in zip(kept, heard.pop(0), strict=True):  # else several windows would be there twice
-                part[group] = of_group
+    is_int8 = isinstance(fast_whisper.decoder, Int8Decoder)
+    # Written where they stay: put together afterwards, several windows would be there twice.
+    kept = torch.empty(shape, dtype=torch.int8 if is_int8 else fast_whisper.decoder_dtype, device=fast_whisper.device)
+    scales = torch.empty(n_parts, len(waveforms), n_heads, 1, head) if is_int8 else None
+    for start in range(0, len(waveforms), at_once):
+        group = slice(start, start + at_once)
+        heard = _encode(fast_whisper, log_mel(fast_whisper, waveforms[group], n_samples), check)
+        for index, part in enumerate(_heads(heard, n_parts, n_heads)):
+            if scales is None:
+                kept[index, group] = part
+            else:
+                kept[index, group], scales[index, group] = in_int8(part)
     keys, values = kept.chunk(2)
+    scales = None if scales is None else scales.unflatten(0, (2, -1))
     return Heard(tuple(keys), tuple(values), scales, tuple(len(waveform) / SAMPLING_RATE for waveform in waveforms))
 
 
@@ -484,8 +486,8 @@ class Decoder:
             tokens: int64, (n_windows, n), which follow those before.
 
         Returns:
-            float32, (n_windows, len(wanted), n_vocabulary). From an `Int8Decoder` less a number for each place, rough where unlikely, and
-            after a single token there until the next one.
+            float32, (n_windows, len(wanted), n_vocabulary). From an `Int8Decoder` less a number for each place, and rough where unlikely;
+            those after a single token are overwritten by the next single token's.
         """
         whisper, start, n = self.fast_whisper, self.n_tokens, tokens.shape[1]
         end = self.n_tokens = start + n

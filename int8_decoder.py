@@ -36,30 +36,20 @@ def scaled_q(attention: Any) -> tuple[Tensor, Tensor]:
     return attention.q_proj.weight * attention.scaling, attention.q_proj.bias * attention.scaling
 
 
-def write_levels(levels: Tensor, groups: Sequence[Tensor]) -> Tensor:
-    """Keys or values of some windows in int8, and the scale of each channel: one for all of them, as the attention takes no more.
+def in_int8(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(n_windows, n_heads, n_heard, head) -> levels, and the scale of each channel, float32, (n_windows, n_heads, 1, head).
 
-    Args:
-        levels: int8, (n_windows, n_heads, n_heard, head): where they are written.
-        groups: float, together as many.
-
-    Returns:
-        float32, (1, n_heads, 1, head).
+    The levels are still floats, to be rounded away where they are written.
     """
-    largest = torch.stack([_largest(group) for group in groups]).amax(0)
-    # In the groups' own dtype, so that the scale is what they were divided by. Not 127, which bfloat16 may pass.
-    levels_per_one = 126 / largest.clamp_min_(1e-8)
-    start = 0
-    for group in groups:
-        levels[start : start + len(group)] = (group * levels_per_one).round_()
-        start += len(group)
-    return 1 / levels_per_one.float()
+    # In its own dtype, so that the scale is what it was divided by. Not 127, which bfloat16 may pass.
+    levels_per_one = 126 / _largest(x).clamp_min_(1e-8)
+    return (x * levels_per_one).round_(), 1 / levels_per_one.float()
 
 
 def _largest(x: Tensor) -> Tensor:
     """Without its sign, of each channel. As integers they are in the same order, and compared in less than half the time."""
     integers = torch.int16 if x.itemsize == 2 else torch.int32
-    return (x.view(integers) & torch.iinfo(integers).max).amax((0, 2), keepdim=True).view(x.dtype)
+    return (x.view(integers) & torch.iinfo(integers).max).amax(2, keepdim=True).view(x.dtype)
 
 
 class Int8Decoder:
@@ -69,7 +59,6 @@ class Int8Decoder:
         # Read where they lie: most often both are the same, and a copy would take 100 MB.
         self._embeddings = decoder.embed_tokens.weight.detach().float()
         self._vocabulary = self._embeddings if vocabulary is decoder.embed_tokens.weight else vocabulary.detach().float()
-        self._positions = torch.arange(decoder.config.max_target_positions)
         self._graph = Graph(functools.partial(_decoder, decoder, self._vocabulary, block))
 
     def __call__(
@@ -83,31 +72,44 @@ class Int8Decoder:
         """One decode: a function that goes on with more tokens, and writes their keys and values behind those of the tokens before.
 
         Args:
-            scales: of what is heard, float32, (2, n_layers, 1, n_heads, 1, head): the keys', then the values'.
+            scales: of what is heard, float32, (2, n_layers, n_windows, n_heads, 1, head): the keys', then the values'.
             keys, values: of the tokens, float32, per layer (n_rows, n_heads, n_positions, head).
             heard_keys, heard_values: of the audio, int8, per layer (n_windows, n_heads, n_heard, head), for as many rows each.
         """
         named = {"keys": keys, "values": values, "heard_keys": heard_keys, "heard_values": heard_values}
         inputs = {f"{name}{index}": tensor for name, tensors in named.items() for index, tensor in enumerate(tensors)}
+        n_layers, n_rows, n_windows, (n_vocabulary, d) = len(keys), len(keys[0]), len(heard_keys[0]), self._vocabulary.shape
         written = {f"{name}_after": tensor for name, tensor in inputs.items()}
         inputs |= {
-            f"{name}_scale{index}": scale for name, each in zip(("keys", "values"), scales, strict=True) for index, scale in enumerate(each)
+            f"{name}_scale{index}": scale.reshape(n_windows, 1, d)
+            for name, each in zip(("keys", "values"), scales, strict=True)
+            for index, scale in enumerate(each)
         }
-        n_layers, n_rows, n_windows, (n_vocabulary, d) = len(keys), len(keys[0]), len(heard_keys[0]), self._vocabulary.shape
         last, total = torch.empty(n_rows, dtype=torch.int32), torch.empty((), dtype=torch.int32)
         n_heard = heard_keys[0].shape[2]
+        most = n_heard - 1  # tokens at once: of more than it has keys, the attention to the audio makes nothing
         last_heard, total_heard = torch.full((n_windows,), n_heard - 1, dtype=torch.int32), torch.tensor(n_heard, dtype=torch.int32)
         inputs |= {"embeddings": self._embeddings, "vocabulary": self._vocabulary, "none": torch.empty(n_windows, 0, d)}
         inputs |= {"last": last, "total": total, "last_heard": last_heard, "total_heard": total_heard}
 
-        def places(n: int, wanted: Sequence[int]) -> tuple[Bound, Tensor, Tensor, Tensor, Tensor]:
+        def buffers(n: int, wanted: Sequence[int]) -> tuple[Bound, Tensor, Tensor, Tensor, Tensor]:
             """The graph, and where it finds n tokens and their positions and leaves logits and queries."""
             given = {"tokens": torch.empty(n_rows, n, dtype=torch.int64), "positions": torch.empty(n, dtype=torch.int64)}
             logits, asked = torch.empty(n_rows, len(wanted), n_vocabulary), torch.empty(n_rows, n, n_layers * d)
             graph = Bound(self._graph, inputs | given | {"wanted": torch.tensor(wanted)}, written | {"logits": logits, "asked": asked})
             return graph, given["tokens"], given["positions"], logits, asked.unflatten(2, (n_layers, -1))
 
-        of_one = functools.cache(places)  # step for step the same: what Python does between two of them is a tenth of their time
+        of_one = functools.cache(buffers)  # step for step the same: what Python does between two of them is a tenth of their time
+
+        def go_on(tokens: Tensor, n_before: int, wanted: Sequence[int]) -> tuple[Tensor, Tensor]:
+            n = tokens.shape[1]
+            graph, given, positions, logits, asked = of_one(1, tuple(wanted)) if n == 1 else buffers(n, wanted)
+            given.copy_(tokens)
+            torch.arange(n_before, n_before + n, out=positions)
+            last.fill_(n_before + n - 1)
+            total.fill_(n_before + n)
+            graph()
+            return logits, asked
 
         def step(tokens: Tensor, n_before: int, wanted: Sequence[int]) -> tuple[Tensor, Tensor]:
             """Logits and queries.
@@ -120,23 +122,23 @@ class Int8Decoder:
             Returns:
                 logits less a number that is the same for all tokens, float32 (n_rows, len(wanted), n_vocabulary): exact for the
                 likeliest, as the layers have it, rough for the others; and what all n asked of the audio, (n_rows, n, n_layers, d).
-                Those of a single token are there until the next one's.
+                Those of a single token are overwritten by the next single token's.
             """
-            n = tokens.shape[1]
-            if n > 1 and n_windows > 1:  # the attention goes on with several tokens of one row only
-                each = []
+            n, done = tokens.shape[1], []
+            if n > 1 and n_windows > 1:  # the attention to the audio takes several tokens of one window only
                 for row in range(n_rows):
                     one = slice(row, row + 1)
                     of_row = ([tensor[one] for tensor in tensors] for tensors in named.values())
-                    each.append(self(scales, *of_row)(tokens[one], n_before, wanted))
-                return torch.cat([logits for logits, _ in each]), torch.cat([asked for _, asked in each])
-            graph, given, positions, logits, asked = of_one(1, tuple(wanted)) if n == 1 else places(n, wanted)
-            given.copy_(tokens)
-            torch.add(self._positions[:n], n_before, out=positions)
-            last.fill_(n_before + n - 1)
-            total.fill_(n_before + n)
-            graph()
-            return logits, asked
+                    done.append(self(scales[:, :, one], *of_row)(tokens[one], n_before, wanted))
+                return torch.cat([logits for logits, _ in done]), torch.cat([asked for _, asked in done])
+            if n <= most:
+                return go_on(tokens, n_before, wanted)
+            for start in range(0, n, most):
+                some = tokens[:, start : start + most]
+                within = [place % n - start for place in wanted if 0 <= place % n - start < some.shape[1]]
+                logits, asked = go_on(some, n_before + start, within or [0])
+                done.append((logits[:, : len(within)], asked))
+            return torch.cat([logits for logits, _ in done], 1), torch.cat([asked for _, asked in done], 1)
 
         return step
 
@@ -151,6 +153,9 @@ def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Pa
     rows = builder.add("Shape", [x])
     n_windows = builder.add("Shape", ["heard_keys0"], start=0, end=1)
     windows = builder.add("Concat", [n_windows, builder.constant(np.array([-1, decoder.config.d_model]))], axis=0)
+    one = builder.constant(
+        np.ones(1, np.float32)
+    )  # the attention has one scale for all windows: theirs are for its query and what it gives
     first = decoder.layers[0].self_attn_layer_norm
     first_norm = [builder.constant(first.weight.float()), builder.constant(first.bias.float())]
     state = builder.add("LayerNormalization", [x, *first_norm], epsilon=first.eps)
@@ -176,19 +181,20 @@ def _decoder(decoder: WhisperDecoder, vocabulary: Tensor, block: int, folder: Pa
         state = builder.normed_sum(x, added, layer.encoder_attn_layer_norm, [f"asking{index}", "", "", sums[0]])
         # 2. The audio.
         asked.append(builder.linear(state, *scaled_q(layer.encoder_attn)))
-        q = builder.add("Reshape", [asked[-1], windows])
+        q = builder.add("Mul", [builder.add("Reshape", [asked[-1], windows]), scales[0]])
         attention = builder.add(
             "GroupQueryAttention",
-            [q, "none", "none", *heard, "last_heard", "total_heard", *[""] * 5, *scales],
+            [q, "none", "none", *heard, "last_heard", "total_heard", *[""] * 5, one, one],
             [f"of_audio{index}", *written[-2:]],
             num_heads=n_heads,
             kv_num_heads=n_heads,
             scale=1.0,
             causal=0,
             kv_cache_bit_width=8,
-            k_quant_type="PER_CHANNEL",
-            v_quant_type="PER_CHANNEL",
+            k_quant_type="PER_TENSOR",
+            v_quant_type="PER_TENSOR",
         )
+        attention = builder.add("Mul", [attention, scales[1]])
         attention = builder.add("Reshape", [attention, rows])
         added = builder.linear(attention, layer.encoder_attn.out_proj.weight, layer.encoder_attn.out_proj.bias)
         state = builder.normed_sum(sums[0], added, layer.final_layer_norm, [f"heard{index}", "", "", sums[1]])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import int8_graph
 from audio import SAMPLING_RATE, load_audio
 from checkpoints import Settings, Whisper, load_whisper
 from fast_whisper import BLOCK, PRECISE_BLOCK, Decoder, FastWhisper, encode, prepare
-from int8_decoder import N_EXACT, Int8Decoder, _logits
+from int8_decoder import N_EXACT, Int8Decoder, _logits, in_int8
 from int8_graph import Bound, Builder, Graph
 from kernels import relative_error
 from tests.conftest import ROOT
@@ -87,13 +88,44 @@ def test_what_it_hears_is_in_int8(int8: FastWhisper, float32: FastWhisper, wavef
     assert torch.equal(heard.window(1).key(2, 3), heard.in_floats()[2][1, 3])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_levels_never_pass_127(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = (torch.randn(2, 3, 50, 64) * torch.logspace(-6, 4, 64)).to(dtype)
+    x[0, 1, :, 5] = 0  # a channel in which there is nothing
+    levels, scales = in_int8(x)
+    assert 120 < float(levels.abs().max()) <= 127
+    assert float((levels * scales - x).abs().div(scales).max()) < 1.1, "half a level, and what bfloat16 rounds"
+
+
+@torch.inference_mode()
+def test_a_prompt_may_be_longer_than_the_audio(int8: FastWhisper, float32: FastWhisper, waveforms: list[np.ndarray]) -> None:
+    prompt = torch.arange(1000, 1300)[None]
+    ours, theirs = (Decoder.new(form, encode(form, [waveforms[0][:SAMPLING_RATE]], 1.0), 301) for form in (int8, float32))
+    assert ours.heard.keys[0].shape[2] < 150
+    wanted = [0, 126, 127, 299]
+    assert difference(ours(prompt, wanted), theirs(prompt, wanted)) < 0.1
+    assert relative_error(ours.queries[:, :300], theirs.queries[:, :300]) < 0.2
+    assert difference(ours(prompt[:, :1]), theirs(prompt[:, :1])) < 0.1
+
+
+@torch.inference_mode()
+def test_what_was_heard_goes_with_the_decode(int8: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor) -> None:
+    decoder = Decoder.new(int8, encode(int8, waveforms[:1], 1.0), 20)
+    decoder(tokens[:, :5])
+    decoder(tokens[:, 5:6])
+    keys = weakref.ref(decoder.heard.keys[0])
+    del decoder
+    assert keys() is None
+
+
 @torch.inference_mode()
 def test_hypotheses_and_windows_do_not_depend_on_each_other(int8: FastWhisper, waveforms: list[np.ndarray], tokens: torch.Tensor) -> None:
     heard, louder = (encode(int8, [waveforms[0], beside], 1.0) for beside in (waveforms[1], 5 * waveforms[1][::-1]))
     prompt, following = tokens[:, :5], tokens[:, 5:8]
-    # 1. Two windows, each as by itself, whatever is beside it.
+    # 1. Two windows, each as by itself, and the same whatever is beside it.
     together, other = (Decoder.new(int8, each, 20)(prompt.expand(2, -1), [4]) for each in (heard, louder))
-    assert difference(together[0], other[0]) < 0.002, "the scales of what they hear are one for both"
+    assert torch.equal(together[0], other[0])
     for index in range(2):
         alone = Decoder.new(int8, heard.window(index), 20)(prompt, [4])
         assert difference(together[index], alone[0]) < 0.01
