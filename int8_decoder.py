@@ -1,4 +1,4 @@
-"""A Whisper decoder as one graph: its layers with int8 weights, its vocabulary in 4 bits and exactly for the likeliest tokens.
+"""A Whisper decoder as one graph: its layers and what it hears in int8, its vocabulary in 4 bits and exactly for the likeliest tokens.
 
 Knows: how a checkpoint's weights become operators. Does not know: which tokens may follow, windows, who decodes.
 """
@@ -39,7 +39,7 @@ def scaled_q(attention: Any) -> tuple[Tensor, Tensor]:
 def in_int8(x: Tensor) -> tuple[Tensor, Tensor]:
     """(n_windows, n_heads, n_heard, head) -> levels, and the scale of each channel, float32, (n_windows, n_heads, 1, head).
 
-    The levels are still floats, to be rounded away where they are written.
+    The levels are whole numbers, of the dtype of x.
     """
     # In its own dtype, so that the scale is what it was divided by. Not 127, which bfloat16 may pass.
     levels_per_one = 126 / _largest(x).clamp_min_(1e-8)
