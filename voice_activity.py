@@ -33,8 +33,8 @@ def spoken(waveform: np.ndarray) -> np.ndarray:
         return np.zeros(0, bool)
     likely = load_speech_detector().audio_forward(frames, SAMPLING_RATE) > SPEECH_PROBABILITY
     # Shorter runs than a word are clicks.
-    runs = np.lib.stride_tricks.sliding_window_view(np.pad(likely, SPEECH_FRAMES - 1), SPEECH_FRAMES).all(1)
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(runs, SPEECH_FRAMES).any(1))
+    runs = np.convolve(likely, np.ones(SPEECH_FRAMES)) == SPEECH_FRAMES
+    return np.convolve(runs, np.ones(SPEECH_FRAMES), "valid") > 0
 
 
 def stretches(waveform: np.ndarray) -> list[tuple[float, float]]:
