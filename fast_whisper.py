@@ -49,6 +49,8 @@ N_FLOAT_LAYERS = 1
 # Weights to a scale in the decoder's layers. The next token differs from float32's by a KL divergence of 0.0006 and 0.0004 (scratch run,
 # with the vocabulary in int8, too). With 128, 0.0013, a step takes a tenth less, and a sentence of the long recordings was left out.
 BLOCK, PRECISE_BLOCK = 32, 16
+# With AMX, oneDNN takes up to a fifth longer for the products of some 350 to 1000 rows than for the same in parts (scratch run).
+PART_ROWS, WHOLE_ROWS = 288, 1024
 ATTENTION_ROWS = 128  # queries at once in the encoder: their scores stay in the second-level cache
 
 Norm = Callable[[Tensor], Tensor]
@@ -406,12 +408,15 @@ def _encode(fast_whisper: FastWhisper, mel: Tensor, check: Callable[[], None]) -
         x = linear(F.pad(x, (0, 0, 1, 1)).unfold(1, 3, stride).transpose(2, 3).flatten(2))
     x.add_(fast_whisper.encoder_positions[: x.shape[1]])
     # 2. The layers.
+    n_rows = PART_ROWS if _has_amx(x) and x.shape[1] <= WHOLE_ROWS else x.shape[1]
     for layer in fast_whisper.encoder_layers:
         check()
         x = x.to(layer.dtype)
         q, k, v = _heads(layer.qkv(layer.attention_norm(x)).to(fast_whisper.encoder_dtype), 3, fast_whisper.n_heads)
-        x.add_(layer.attention_out(_merged(_encoder_attention(q, k, v))))
-        x.add_(layer.fc2(layer.fc1(layer.mlp_norm(x))))
+        attended = _merged(_encoder_attention(q, k, v))
+        for sums, rows in zip(x.split(n_rows, dim=1), attended.split(n_rows, dim=1), strict=True):
+            sums.add_(layer.attention_out(rows))
+            sums.add_(layer.fc2(layer.fc1(layer.mlp_norm(sums))))
     # 3. What every decoder layer will ask for, once.
     return fast_whisper.cross_kv(fast_whisper.encoder_norm(x.to(fast_whisper.encoder_dtype)))
 
@@ -427,9 +432,14 @@ def _merged(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
+def _has_amx(x: Tensor) -> bool:
+    """Whether the processor multiplies it in AMX's tiles."""
+    return x.dtype == torch.bfloat16 and x.device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
 def _encoder_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     # In bfloat16 on a CPU without AMX, torch's own softmax(q k^T) v computes as slowly as in float32; plain products do not.
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and not torch.cpu.get_capabilities().get("amx_bf16"):
+    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and not _has_amx(q):
         k, v = k.transpose(2, 3).contiguous(), v.contiguous()
         return torch.cat([(rows @ k).softmax(-1) @ v for rows in q.split(ATTENTION_ROWS, dim=2)], dim=2)
     return F.scaled_dot_product_attention(q, k, v, scale=1.0)
