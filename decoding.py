@@ -229,7 +229,7 @@ def _generate(
         else:
             chosen = _likeliest(likely)
             how_likely = likely.gather(1, chosen)
-        for row, (token, logprob) in enumerate(zip(chosen[:, 0].tolist(), how_likely[:, 0].tolist(), strict=True)):
+        for row, ((token,), (logprob,)) in enumerate(zip(chosen.tolist(), how_likely.tolist(), strict=True)):
             if row not in running:
                 continue
             logprobs[row].append(logprob)
@@ -355,15 +355,12 @@ def _read_prompt(
 
 def _allowed(fast_whisper: FastWhisper, logits: Tensor, forced: Sequence[int], tokens: Sequence[Sequence[int]], options: Options) -> Tensor:
     """The logits, (n_rows, n_vocabulary), of the token after each row's `tokens`: float32, made -inf where it may not be that one."""
-    special = fast_whisper.tokens
-    logits.index_fill_(1, fast_whisper.suppressed, -torch.inf)
+    logits.index_fill_(1, fast_whisper.suppressed if options.timestamps else fast_whisper.suppressed_untimed, -torch.inf)
     if not forced and not any(tokens):
         logits.index_fill_(1, fast_whisper.suppressed_first, -torch.inf)
     if options.timestamps:
         for row, before in enumerate(tokens):
-            _apply_timestamp_rules(logits[row], [*forced, *before], special)
-    else:
-        logits[:, special.no_timestamps :] = -torch.inf
+            _apply_timestamp_rules(logits[row], [*forced, *before], fast_whisper.tokens)
     return logits
 
 

@@ -131,6 +131,7 @@ class FastWhisper:
     n_decoder_layers: int
     decoder: Int8Decoder | FloatDecoder
     suppressed: Tensor  # int64: tokens that never follow
+    suppressed_untimed: Tensor  # the same, and all timestamps
     suppressed_first: Tensor  # nor come first in a window
     alignment_heads: tuple[tuple[int, int], ...]  # (layer, head)
     tokens: Tokens
@@ -174,6 +175,7 @@ def prepare(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer,
             n_decoder_layers=len(decoder.layers),
             decoder=Int8Decoder(decoder, model.proj_out.weight, BLOCK) if decoder_is_int8 else _float_decoder(model, decoder_dtype),
             suppressed=torch.tensor(tokens.suppressed, dtype=torch.int64, device=device),
+            suppressed_untimed=torch.tensor([*tokens.suppressed, *range(tokens.no_timestamps, len(model.proj_out.weight))], device=device),
             suppressed_first=torch.tensor(tokens.suppressed_first, dtype=torch.int64, device=device),
             alignment_heads=_alignment_heads(model),
             tokens=tokens,

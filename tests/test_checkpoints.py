@@ -82,6 +82,25 @@ print(json.dumps(found))
 # --- the embedded weights -----------------------------------------------------------------------------------------
 
 
+def test_large_blocks_ask_for_huge_pages(tmp_path: Path) -> None:
+    flags = run(
+        """
+import torch
+block = torch.ones(4 << 20)
+address = block.data_ptr() + (2 << 20)
+for line in open("/proc/self/smaps"):
+    first = line.split()[0]
+    if "-" in first and not first.endswith(":"):
+        start, end = (int(edge, 16) for edge in first.split("-"))
+        inside = start <= address < end
+    elif first == "VmFlags:" and inside:
+        print(json.dumps(line.split()[1:]))
+""",
+        tmp_path,
+    )
+    assert "hg" in flags  # as madvise(2) marks them
+
+
 def test_the_embedded_whisper_answers_to_its_own_name_without_asking_the_hub(afresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "_snapshot", lambda *_, **__: pytest.fail("asked for a snapshot"))
     source = find_whisper("openai/whisper-base")
