@@ -55,8 +55,9 @@ if TYPE_CHECKING:
 # more threads have computed than there are cores, other visitors' among them: else none would spin at all.
 os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-# Blocks of 2 MB and more ask the kernel for huge pages: one fault where there were 512. Of a decode on a virtual machine, faults were
-# up to a third; where the kernel has huge pages for all, or for none, it changes nothing.
+# torch's blocks of 2 MB and more ask the kernel for huge pages: one where there were 512. On a virtual machine the first touch of a page
+# after a second's pause took 30 µs, and all of them up to a third of a decode (scratch runs); where the kernel has huge pages for all, or
+# for none, this changes nothing.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 # glibc gives a large block back at once when it is freed, but learns from each what large is, up to 32 MB; then a decode's blocks of
 # ever other sizes leave holes, and memory grows by the minute. Fixed sizes keep it flat; 8 MB, because an encoder's blocks up to
