@@ -79,9 +79,6 @@ print(json.dumps(found))
     assert all(what == [] for what in found.values()), found
 
 
-# --- the embedded weights -----------------------------------------------------------------------------------------
-
-
 def test_large_blocks_ask_for_huge_pages(tmp_path: Path) -> None:
     flags = run(
         """
@@ -99,6 +96,9 @@ for line in open("/proc/self/smaps"):
         tmp_path,
     )
     assert "hg" in flags  # as madvise(2) marks them
+
+
+# --- the embedded weights -----------------------------------------------------------------------------------------
 
 
 def test_the_embedded_whisper_answers_to_its_own_name_without_asking_the_hub(afresh: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -412,6 +412,16 @@ def test_the_decoder_is_asked_nearly_the_same_in_every_precision(
     assert max(differences) < 2 * most
 
 
+def test_layers_in_parts_hear_what_whole_ones_hear(whisper: Whisper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_whisper, "_has_amx", lambda _: True)  # on every machine, and with a last part that is shorter
+    heard = []
+    for n_rows in (fast_whisper.WHOLE_ROWS, 100):
+        monkeypatch.setattr(fast_whisper, "PART_ROWS", n_rows)
+        heard.append(encode(fast(whisper), [load_audio(COUNTING)[: 5 * SAMPLING_RATE]], 1.0).in_floats())
+    for parts, whole in zip(*reversed(heard), strict=True):
+        assert float((parts - whole).norm() / whole.norm()) < 0.03
+
+
 def test_windows_that_are_heard_together_are_heard_as_alone(whisper: Whisper) -> None:
     waveforms = [load_audio(COUNTING)[: 5 * SAMPLING_RATE], load_audio(CLIPS / "pt" / "pangrama.wav")[: 5 * SAMPLING_RATE]]
     with torch.inference_mode():
