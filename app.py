@@ -59,6 +59,7 @@ from telling import (
     cascade_status,
     in_words,
     listed,
+    listening,
     model_line,
     no_room,
     plainly,
@@ -66,6 +67,7 @@ from telling import (
     say,
     segments_html,
     speech_cues,
+    stream_status,
     t,
     voice_line,
     with_times,
@@ -321,14 +323,14 @@ class Page:
 
         def begin(sent: Sent, request: gr.Request) -> tuple[Any, ...]:
             self.service.visitor(request, to_begin=True).begin(mode.name, mode.begin(Recording(self.settings.max_seconds)), sent)
-            return "", say("Listening."), gr.Timer(active=True)
+            return "", listening("transcribe", self.settings), gr.Timer(active=True)
 
         def decode(language: str, request: gr.Request) -> Any:
             try:
                 stream = self.service.decode(mode, mode.name, chosen_language(language), self.service.visitor(request))
             except Exception as error:  # told once, where the next tick would tell it again
                 return gr.skip(), in_words(error, mode.name), gr.Timer(active=False)
-            return (stream.text, self.told(mode, stream), gr.skip()) if stream else (gr.skip(), gr.skip(), gr.skip())
+            return (stream.text, stream_status(mode, stream, self.settings), gr.skip()) if stream else (gr.skip(), gr.skip(), gr.skip())
 
         def finish(language: str, sent: Sent, request: gr.Request) -> tuple[Any, ...]:
             visitor = self.service.visitor(request)
@@ -341,12 +343,12 @@ class Page:
                 return gr.skip(), gr.skip(), gr.skip()
             if stream is None or not stream.text:
                 return "", say(str(NoSpeechError())), gr.Timer(active=False)
-            return stream.text, self.told(mode, stream), gr.Timer(active=False)
+            return stream.text, stream_status(mode, stream, self.settings), gr.Timer(active=False)
 
         def settle(request: gr.Request) -> Any:
             """Shows the end again: what a tick decoded just before it may have reached the page after it."""
             stream = self.service.visitor(request).streams.get(mode.name)
-            return (stream.text, self.told(mode, stream)) if stream and stream.text else (gr.skip(), gr.skip())
+            return (stream.text, stream_status(mode, stream, self.settings)) if stream and stream.text else (gr.skip(), gr.skip())
 
         outputs = [text, cost, timer]
         microphone.start_recording(plainly(begin), sent, outputs, js=_begin(mode.name), queue=False, **PRIVATE)
@@ -383,10 +385,6 @@ class Page:
         microphone.change(plainly(hear), [microphone, sent], None, js=hand_over, **heard)
         return microphone, sent
 
-    def told(self, mode: StreamingMode[Any], stream: Any) -> str:
-        full = f"The recording is full ({self.settings.max_minutes:g} minutes): press Stop." if stream.recording.is_full else ""
-        return f"{say(mode.cost(stream))} {say(full)}"
-
     def captions_tab(self) -> None:
         sentence(t("Press record, talk, and read along for as long as you like. Lighter words may still change."))
         microphone, sent = self.microphone("captions")
@@ -405,7 +403,7 @@ class Page:
             self.service.visitor(request, to_begin=True).begin(
                 "captions", self.service.begin_captions(task, chosen_language(language)), sent
             )
-            return shown("", say("Listening."), live=True)
+            return shown("", listening(task, self.settings), live=True)
 
         def decode(request: gr.Request) -> tuple[Any, ...]:
             try:

@@ -43,6 +43,7 @@ from fast_whisper import (
     Tokens,
     encode,
     fast,
+    get_ready,
     set_step_threads,
     step_threads,
 )
@@ -439,6 +440,8 @@ def decode_windows(whisper: Whisper, waveform: np.ndarray, options: Options | No
         Stopped: `options.stopped` said so.
     """
     options = replace(options or Options(), **changes)
+    if options.engine == "fast":
+        get_ready(fast(whisper, options.precise))  # before anybody speaks: a stream often begins with silence
     # Silence, noise and music are never worth a guess.
     if not has_speech(waveform):
         yield Decoded("", end=len(waveform) / SAMPLING_RATE)

@@ -309,6 +309,18 @@ def fast(whisper: Whisper, precise: bool = False) -> FastWhisper:
         return forms[precise]
 
 
+def get_ready(fast_whisper: FastWhisper) -> None:
+    """Makes what the first step would wait for."""
+    if isinstance(fast_whisper.decoder, Int8Decoder):
+        fast_whisper.decoder.graph.session(STEP_THREADS)
+
+
+def is_ready(whisper: Whisper) -> bool:
+    """Whether a form of it has got ready. Waits for nobody."""
+    forms = _prepared.get(whisper.model, {}).values()
+    return any(not isinstance(form.decoder, Int8Decoder) or form.decoder.graph.is_ready for form in [*forms])
+
+
 @contextmanager
 def step_threads(fast_whisper: FastWhisper, n_threads: int) -> Iterator[None]:
     """This thread's decoder steps on up to STEP_THREADS of `n_threads` cores."""

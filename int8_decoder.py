@@ -59,7 +59,7 @@ class Int8Decoder:
         # Read where they lie: most often both are the same, and a copy would take 100 MB.
         self._embeddings = decoder.embed_tokens.weight.detach().float()
         self._vocabulary = self._embeddings if vocabulary is decoder.embed_tokens.weight else vocabulary.detach().float()
-        self._graph = Graph(functools.partial(_decoder, decoder, self._vocabulary, block))
+        self.graph = Graph(functools.partial(_decoder, decoder, self._vocabulary, block))
 
     def __call__(
         self,
@@ -96,7 +96,7 @@ class Int8Decoder:
             """The graph, and where it finds n tokens and their positions and leaves logits and queries."""
             given = {"tokens": torch.empty(n_rows, n, dtype=torch.int64), "positions": torch.empty(n, dtype=torch.int64)}
             logits, asked = torch.empty(n_rows, len(wanted), n_vocabulary), torch.empty(n_rows, n, n_layers * d)
-            graph = Bound(self._graph, inputs | given | {"wanted": torch.tensor(wanted)}, written | {"logits": logits, "asked": asked})
+            graph = Bound(self.graph, inputs | given | {"wanted": torch.tensor(wanted)}, written | {"logits": logits, "asked": asked})
             return graph, given["tokens"], given["positions"], logits, asked.unflatten(2, (n_layers, -1))
 
         of_one = functools.cache(buffers)  # step for step the same: what Python does between two is a tenth of their time (scratch run)

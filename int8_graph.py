@@ -60,6 +60,11 @@ class Graph:
         self._asked: set[int] = set()
         self._making = threading.Lock()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it was made ready for any number of threads."""
+        return bool(self._sessions)
+
     def session(self, n_threads: int) -> InferenceSession:
         """For so many threads; until that is ready, for as many as there is one."""
         if n_threads not in self._sessions:

@@ -29,14 +29,14 @@ import translations
 from audio import SAMPLING_RATE
 from checkpoints import Report, Settings, language_name
 from errors import RefusalError
-from streams import Captioned
+from streams import Captioned, StreamingMode
 
 Cue = tuple[float, float, str]  # from and to, in seconds, and what is said
 
 log = logging.getLogger(__name__)
 
 PARTIAL = "opacity: 0.6"  # words that may still change
-LOADING_SECONDS = 2.5  # captions of which there are none by then wait for the weights
+LOADING = "The model is being loaded; what you say is kept."
 BUSY_SECONDS = 5.0  # captions that are further behind than this say why
 SHOWN_CHARACTERS = 3000  # of live captions at most: what the page is sent must not grow with the hour
 SENTENCE = re.compile(r"[^.?!。？！]+[.?!。？！]*\s*|[.?!。？！]+\s*")
@@ -174,6 +174,32 @@ def captions_html(stream: Captioned) -> str:
     return sentences + partial
 
 
+def listening(task: str, settings: Settings) -> str:
+    """What a stream says of itself before anything is decoded, in one line."""
+    parts = ["Listening."]
+    return _in_a_line([*parts, LOADING] if _is_to_be_loaded(settings.whisper_for(task), settings) else parts)
+
+
+def _is_to_be_loaded(name: str, settings: Settings) -> bool:
+    """Whether the next decode with a checkpoint waits until it is loaded and made ready. Loads nothing."""
+    whisper = checkpoints.loaded_whisper(name, settings)
+    if whisper is None:
+        return True
+    import fast_whisper  # imports torch, which is there where a checkpoint is
+
+    return settings.engine == "fast" and not fast_whisper.is_ready(whisper)
+
+
+def stream_status(mode: StreamingMode[Any], stream: Any, settings: Settings) -> str:
+    """What one of the tutorial's streams has cost so far, in one line."""
+    parts = [mode.cost(stream)]
+    if stream.recording.is_full:
+        parts.append(f"The recording is full ({settings.max_minutes:g} minutes): press Stop.")
+    elif _is_to_be_loaded(settings.whisper_for("transcribe"), settings):
+        parts.append(LOADING)
+    return _in_a_line(parts)
+
+
 def captions_status(stream: Captioned, settings: Settings) -> str:
     """How far the captions are, in one line."""
     heard, decoded = len(stream.recording) / SAMPLING_RATE, stream.n_decoded / SAMPLING_RATE
@@ -188,8 +214,8 @@ def captions_status(stream: Captioned, settings: Settings) -> str:
         parts.append(f"Language heard: {language_name(captions.heard_language)}.")
     if stream.recording.is_full:
         parts.append("Too much waits to be decoded, and no more is recorded: press Stop.")
-    elif behind > LOADING_SECONDS and checkpoints.loaded_whisper(settings.whisper_for(stream.task), settings) is None:
-        parts.append("The model is being loaded; what you say is kept.")
+    elif not stream.is_over and _is_to_be_loaded(settings.whisper_for(stream.task), settings):
+        parts.append(LOADING)
     elif behind > BUSY_SECONDS and not stream.is_over:
         parts.append("This machine is busy: the words come later, none is lost.")
     return _in_a_line(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ import app
 import captions
 import checkpoints
 import commandline
+import decoding
 import streams
 import telling
 import visitors
@@ -434,7 +436,7 @@ def test_the_page_is_sent_the_end_of_a_long_talk_and_not_all_of_it() -> None:
 
 def test_captions_say_how_far_behind_they_are_and_why() -> None:
     settings = Settings(asr_checkpoint="openai/whisper-base")
-    checkpoints.load_whisper(settings.asr_checkpoint, settings)
+    decoding.decode(checkpoints.load_whisper(settings.asr_checkpoint, settings), load_audio(COUNTING), language="it")
     stream = captioned(" Hello.", heard_language="en", speech_end=16000, n_heard=16000)
     stream.recording.append(SAMPLING_RATE, np.zeros(3 * SAMPLING_RATE, np.float32))
     told = telling.captions_status(stream, settings)
@@ -445,6 +447,26 @@ def test_captions_say_how_far_behind_they_are_and_why() -> None:
     assert "No speech is heard." in telling.captions_status(silent, settings)
     not_loaded = dataclasses.replace(settings, translation_checkpoint="somebody/elses")
     assert "is being loaded" in telling.captions_status(dataclasses.replace(stream, task="translate"), not_loaded)
+
+
+def test_a_stream_says_what_it_waits_for_until_its_checkpoint_has_decoded(small_english_whisper: str, tmp_path: Path) -> None:
+    settings = Settings(asr_checkpoint=str(shutil.copytree(small_english_whisper, tmp_path / "new")))
+    stream = streams.Captioned(Recording(10))
+    stream.recording.append(SAMPLING_RATE, np.zeros(SAMPLING_RATE, np.float32))
+
+    def told() -> tuple[str, str]:
+        return telling.listening("transcribe", settings), telling.captions_status(stream, settings)
+
+    waiting = "Listening. The model is being loaded; what you say is kept."
+    assert told() == (waiting, "1.0 s behind: 1.0 s received, 0.0 s decoded. The model is being loaded; what you say is kept.")
+    whisper = checkpoints.load_whisper(settings.asr_checkpoint, settings)
+    assert told()[0] == waiting  # the first decode makes it ready
+    decoding.decode(whisper, np.zeros(SAMPLING_RATE, np.float32))
+    assert told() == ("Listening.", "1.0 s behind: 1.0 s received, 0.0 s decoded.")
+    nothing_heard = streams.ACCUMULATED.begin(Recording(10))
+    assert "being loaded" not in telling.stream_status(streams.ACCUMULATED, nothing_heard, settings)
+    not_loaded = dataclasses.replace(settings, asr_checkpoint="somebody/elses")
+    assert telling.stream_status(streams.ACCUMULATED, nothing_heard, not_loaded).endswith(telling.LOADING)
 
 
 def test_captions_by_a_checkpoint_that_knows_english_only_do_not_translate(small_english_whisper: str, tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ from tests.measures import megabytes_held
 
 model = load_whisper("openai/whisper-base", Settings(device="cpu")).model
 loaded = megabytes_held(field="VmHWM")
-graphs = [Int8Decoder(model.model.decoder, model.proj_out.weight, BLOCK)._graph for _ in range(2)]
+graphs = [Int8Decoder(model.model.decoder, model.proj_out.weight, BLOCK).graph for _ in range(2)]
 for graph in graphs:
     graph.session(2)
 print(megabytes_held(field="VmHWM") - loaded)
