@@ -316,9 +316,9 @@ def get_ready(fast_whisper: FastWhisper) -> None:
 
 
 def is_ready(whisper: Whisper) -> bool:
-    """Whether a form of it has got ready. Waits for nobody."""
-    forms = _prepared.get(whisper.model, {}).values()
-    return any(not isinstance(form.decoder, Int8Decoder) or form.decoder.graph.is_ready for form in [*forms])
+    """Whether its fastest form has got ready, which streams decode with. Waits for nobody."""
+    form = _prepared.get(whisper.model, {}).get(False)
+    return form is not None and (not isinstance(form.decoder, Int8Decoder) or form.decoder.graph.is_ready)
 
 
 @contextmanager

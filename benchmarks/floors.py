@@ -3,17 +3,14 @@
     python -m benchmarks.floors CLIPS
 
 The encoder's floor is its arithmetic at the rate of one of its own products, repeated by itself; a step's is one reading of all
-that it needs, at the rate at which the same cores read as much memory again and again. One clip, warm caches, medians.
+that it needs, at the rate at which the same cores read as much memory again and again. One clip, warm caches, the fastest of a few runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,20 +21,11 @@ from cores import N_THREADS, threads
 from decoding import PADDING_SECONDS
 from fast_whisper import BLOCK, N_SAMPLES_PER_POSITION, Decoder, FastWhisper, Heard, encode, fast, log_mel, step_threads
 from int8_decoder import N_EXACT, VOCABULARY_BLOCK, Int8Decoder
+from kernels import seconds
 from voice_activity import has_speech
 
 SECONDS = 10  # of the clip
-TIMES = 20
 SCALE_BYTES = 4
-
-
-def seconds(function: Callable[[], Any]) -> float:
-    times = []
-    for _ in range(TIMES):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
 
 
 def encoder_operations(form: FastWhisper, n_positions: int) -> float:

@@ -32,6 +32,7 @@ from audio import SAMPLING_RATE, Recording, load_audio
 from checkpoints import Settings
 from endpoints import WholeFiles
 from errors import CheckpointError
+from int8_graph import int8_is_faster
 from service import Service
 from tests.conftest import ROOT, run, start_app
 from tests.measures import word_error_rate
@@ -461,6 +462,8 @@ def test_a_stream_says_what_it_waits_for_until_its_checkpoint_has_decoded(small_
     assert told() == (waiting, "1.0 s behind: 1.0 s received, 0.0 s decoded. The model is being loaded; what you say is kept.")
     whisper = checkpoints.load_whisper(settings.asr_checkpoint, settings)
     assert told()[0] == waiting  # the first decode makes it ready
+    decoding.decode(whisper, np.zeros(SAMPLING_RATE, np.float32), precise=True)
+    assert (told()[0] == waiting) == int8_is_faster()  # a translation's graph is another one
     decoding.decode(whisper, np.zeros(SAMPLING_RATE, np.float32))
     assert told() == ("Listening.", "1.0 s behind: 1.0 s received, 0.0 s decoded.")
     nothing_heard = streams.ACCUMULATED.begin(Recording(10))
